@@ -1,0 +1,5 @@
+//! Actors.
+mod id;
+mod error;
+mod policy;
+mod mailbox;

@@ -1,0 +1,36 @@
+//! The queue between senders and one actor: mail and signals, bounded or not; and the loop that
+//! works through it.
+//!
+//! Knows nothing of actors. A message is sealed for an *opener* `O`, which is what a handler
+//! borrows while it runs, together with a closure that handles it; from then on its type is
+//! forgotten. `Tx` and `Rx` are the two ends; `Rx::drain` is the loop.
+//!
+//! This folder is the one place of the crate where unsafe code may live. Each file opens with who
+//! may touch what, and when. What holds it all together:
+//!
+//! - A slot is sealed for one opener type and posted only to a mailbox of that opener: `Tx<O, _>`
+//!   takes only `Sealed<O>`, and what forgets `O` (`Port`, `Call`) carries the mailbox along.
+//! - The task that polls a `Drain` is the only one to touch its opener, and it does so only while
+//!   no handler's future is alive, since that future borrows the opener.
+//! - A handler's future is dropped before the opener it borrows, and at the place where it lies.
+#![allow(unsafe_code, reason = "the queue, the ask node and the loop around them; see above")]
+
+mod sync;
+mod turn;
+mod clock;
+mod slot;
+mod reply;
+mod node;
+mod tell;
+mod queue;
+mod handle;
+mod drain;
+
+pub(crate) use drain::{AnyThread, Drain, End, OneThread, WATCHERS, panic_text};
+pub(crate) use handle::{
+    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Seal, Threads, Tx, WeakTx, mailbox,
+};
+pub(crate) use queue::{MailboxStats, Queue, Refused};
+pub(crate) use reply::{Abandoned, Duty, Pending, TypedDuty};
+pub(crate) use slot::{Opener, Sealed};
+pub(crate) use turn::{Deadline, Turn, current, outside, scope};

@@ -1,0 +1,604 @@
+//! The two ends of a mailbox: `Tx`, of which an actor's addresses are made, and `Rx`, which its
+//! task has. They share one block of memory.
+//!
+//! # References
+//!
+//! `Queue::addrs` counts the `Tx`. `Block::refs` counts who keeps the memory: each `Keep`, and one
+//! for all `Tx` together, held by whoever takes `addrs` from 0 to 1 until whoever takes it from 1
+//! to 0 gives it up. So copying a `Tx` counts once, and an actor whose last `Tx` is dropped can
+//! still make new ones, from the `Keep` of its `Rx`.
+use super::node::{self, Draft};
+use super::queue::{Extra, Queue, Refill, Refused};
+use super::reply::{Pending, TypedDuty};
+use super::slot::{Opener, Sealed, Slot};
+use super::sync::atomic::{AtomicUsize, Ordering, fence};
+use super::tell;
+use crate::error::AskError;
+use crate::policy::{Capacity, Overflow};
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+/// What both ends share: the queue, and what the user of the mailbox keeps beside it.
+struct Block<X> {
+    refs: AtomicUsize,
+    queue: Queue,
+    beside: X,
+}
+
+/// Keeps the memory of a mailbox, and neither the actor alive nor its type known.
+pub(crate) struct Keep<X>(NonNull<Block<X>>);
+
+// SAFETY: gives shared access to the block from any thread, and the last one drops it.
+unsafe impl<X: Send + Sync> Send for Keep<X> {}
+// SAFETY: as above.
+unsafe impl<X: Send + Sync> Sync for Keep<X> {}
+
+/// Counts as an address, and does not know the actor's type.
+pub(crate) struct AnyTx<X>(NonNull<Block<X>>);
+
+// SAFETY: as for `Keep`.
+unsafe impl<X: Send + Sync> Send for AnyTx<X> {}
+// SAFETY: as for `Keep`.
+unsafe impl<X: Send + Sync> Sync for AnyTx<X> {}
+
+/// The sending end: counts as an address. `O` is who opens what is sent.
+pub(crate) struct Tx<O, X> {
+    any: AnyTx<X>,
+    _opener: PhantomData<fn(O)>,
+}
+
+/// The receiving end.
+pub(crate) struct Rx<O, X> {
+    pub(super) keep: Keep<X>,
+    /// What was taken out of the queue and is not handled.
+    pub(super) batch: VecDeque<Slot>,
+    /// The number of the message behind the batch.
+    pub(super) taken: u64,
+    /// What few actors need.
+    pub(super) extra: Option<Box<Extra>>,
+    _opener: PhantomData<fn(O)>,
+}
+
+/// A message that had to make room for another one.
+pub(crate) struct Displaced(Slot);
+
+impl Displaced {
+    /// The message's type.
+    pub(crate) fn name(&self) -> &'static str {
+        (self.0.vt.name)()
+    }
+
+    /// Drops the message; an ask fails with the error.
+    pub(crate) fn discard(self, error: &AskError) {
+        self.0.discard(error);
+    }
+}
+
+/// Whether a handler's future may move between threads: which tasks may open a sealed message.
+pub(crate) trait Threads {
+    /// The future is bound to the thread that made it.
+    const LOCAL: bool;
+}
+
+/// A new mailbox for the actor with this number.
+pub(crate) fn mailbox<O, X>(
+    actor: u64,
+    capacity: Capacity,
+    overflow: Overflow,
+    beside: X,
+) -> (Tx<O, X>, Rx<O, X>) {
+    let block = Box::new(Block {
+        // One for all addresses, one for the task.
+        refs: AtomicUsize::new(2),
+        queue: Queue::new(actor, capacity, overflow),
+        beside,
+    });
+    let block = NonNull::from(Box::leak(block));
+    let tx = Tx { any: AnyTx(block), _opener: PhantomData };
+    let rx = Rx {
+        keep: Keep(block),
+        batch: VecDeque::new(),
+        taken: 0,
+        extra: None,
+        _opener: PhantomData,
+    };
+    (tx, rx)
+}
+
+/// More references than this are a leak in a loop; the count must not wrap around.
+const MAX_REFS: usize = isize::MAX as usize;
+
+fn add_ref(counter: &AtomicUsize) -> usize {
+    // `Relaxed`: whoever copies a reference has one, so nothing can be freed meanwhile.
+    let before = counter.fetch_add(1, Ordering::Relaxed);
+    if before > MAX_REFS {
+        std::process::abort();
+    }
+    before
+}
+
+impl<X> Keep<X> {
+    #[inline]
+    fn block(&self) -> &Block<X> {
+        // SAFETY: a `Keep` counts in `refs`, so the block is there.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.block().queue
+    }
+
+    #[inline]
+    pub(crate) fn beside(&self) -> &X {
+        &self.block().beside
+    }
+
+    /// A new address.
+    pub(crate) fn tx(&self) -> AnyTx<X> {
+        if add_ref(&self.queue().addrs) == 0 {
+            add_ref(&self.block().refs);
+        }
+        AnyTx(self.0)
+    }
+}
+
+impl<X> Clone for Keep<X> {
+    fn clone(&self) -> Self {
+        add_ref(&self.block().refs);
+        Self(self.0)
+    }
+}
+
+impl<X> Drop for Keep<X> {
+    fn drop(&mut self) {
+        // `Release`, and `Acquire` by the last: whatever was done with the block happens before it
+        // is freed.
+        if self.block().refs.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: the last reference; the block was made as a box.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+impl<X> AnyTx<X> {
+    #[inline]
+    fn block(&self) -> &Block<X> {
+        // SAFETY: as long as there is a `Tx`, `refs` counts one for all of them.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.block().queue
+    }
+
+    #[inline]
+    pub(crate) fn beside(&self) -> &X {
+        &self.block().beside
+    }
+
+    pub(crate) fn keep(&self) -> Keep<X> {
+        add_ref(&self.block().refs);
+        Keep(self.0)
+    }
+}
+
+impl<X> Clone for AnyTx<X> {
+    #[inline]
+    fn clone(&self) -> Self {
+        add_ref(&self.queue().addrs);
+        Self(self.0)
+    }
+}
+
+impl<X> Drop for AnyTx<X> {
+    #[inline]
+    fn drop(&mut self) {
+        // `Release`: what this address sent is found by the task when it finds no address.
+        // `Acquire`: the last one may free the block.
+        if self.queue().addrs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.queue().unreachable();
+            drop(Keep(self.0));
+        }
+    }
+}
+
+impl<O, X> Clone for Tx<O, X> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { any: self.any.clone(), _opener: PhantomData }
+    }
+}
+
+impl<O, X> Tx<O, X> {
+    /// The same end without its type.
+    #[inline]
+    pub(crate) fn any(&self) -> &AnyTx<X> {
+        &self.any
+    }
+
+    #[inline]
+    pub(crate) fn queue(&self) -> &Queue {
+        self.any.queue()
+    }
+
+    #[inline]
+    pub(crate) fn beside(&self) -> &X {
+        self.any.beside()
+    }
+
+    /// Delivers a notice about the actor `from`, before mail that others sent. Dropped if closed.
+    pub(crate) fn notice(&self, from: u64, sealed: Sealed<O>) {
+        if let Err(slot) = self.queue().notice(from, sealed.slot) {
+            slot.discard(&AskError::Closed);
+        }
+    }
+
+    /// Accepts a message whether there is room or not. False: closed, and the message was dropped;
+    /// an ask that waits for its answer fails with the error.
+    pub(crate) fn push_sealed(&self, sealed: Sealed<O>, if_closed: &AskError) -> bool {
+        match self.queue().push_own(sealed.slot) {
+            Ok(()) => true,
+            Err(slot) => {
+                slot.discard(if_closed);
+                false
+            }
+        }
+    }
+
+    /// Accepts a sealed message for which room was taken, as [`push_sealed`](Self::push_sealed).
+    pub(crate) fn push_sealed_in_room(&self, sealed: Sealed<O>, if_closed: &AskError) -> bool {
+        match self.queue().push(sealed.slot) {
+            Ok(()) => true,
+            Err(slot) => {
+                slot.discard(if_closed);
+                false
+            }
+        }
+    }
+}
+
+/// A way to seal messages of type `M` for `O`: plain functions, so that one who knows the message
+/// but not the actor can carry it along.
+pub(crate) struct Seal<O, M, R> {
+    tell: fn(M) -> Slot,
+    ask: fn(M) -> Draft<R>,
+    routed: fn(M, Option<TypedDuty<R>>) -> Slot,
+    _opener: PhantomData<fn(O)>,
+}
+
+impl<O, M, R> Clone for Seal<O, M, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O, M, R> Copy for Seal<O, M, R> {}
+
+impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
+    /// How messages are sealed that the closure handles. Its value is not used, see
+    /// [`recreate`](super::slot::recreate).
+    pub(crate) const fn new<F, C>(handle: C) -> Self
+    where
+        F: Future<Output = R> + Send,
+        C: Fn(&'static mut O, M) -> F + Copy,
+    {
+        let _ = handle;
+        Self {
+            tell: sealers::tell::<O, M, F, C, false>,
+            ask: sealers::ask::<O, M, R, F, C, false>,
+            routed: sealers::routed::<O, M, R, F, C, false>,
+            _opener: PhantomData,
+        }
+    }
+
+    /// The same for a closure whose future is bound to one thread.
+    pub(crate) const fn local<F, C>(handle: C) -> Self
+    where
+        F: Future<Output = R>,
+        C: Fn(&'static mut O, M) -> F + Copy,
+    {
+        let _ = handle;
+        Self {
+            tell: sealers::tell::<O, M, F, C, true>,
+            ask: sealers::ask::<O, M, R, F, C, true>,
+            routed: sealers::routed::<O, M, R, F, C, true>,
+            _opener: PhantomData,
+        }
+    }
+
+    /// A message that nobody waits for.
+    #[inline]
+    pub(crate) fn seal(self, message: M) -> Sealed<O> {
+        Sealed::new((self.tell)(message))
+    }
+
+    /// A message whose reply answers the duty, where there is one.
+    pub(crate) fn seal_routed(self, message: M, duty: Option<TypedDuty<R>>) -> Sealed<O> {
+        Sealed::new((self.routed)(message, duty))
+    }
+
+    /// This way of sealing, bound to the mailbox that it is for.
+    #[inline]
+    pub(crate) fn port<X>(self, tx: &Tx<O, X>) -> Port<'_, M, R, X> {
+        Port { tx: tx.any(), tell: self.tell, ask: self.ask, _message: PhantomData }
+    }
+
+    /// The same, to be kept: counts as an address.
+    pub(crate) fn owned_port<X>(self, tx: &Tx<O, X>) -> OwnedPort<M, R, X> {
+        OwnedPort { tx: tx.any().clone(), tell: self.tell, ask: self.ask }
+    }
+}
+
+/// The functions in a [`Seal`]. What they have in common: a value of `C` was passed to
+/// `Seal::new` or `Seal::local`, and without `LOCAL` its future is `Send`, as `Seal::new` requires.
+mod sealers {
+    use super::{Draft, Opener, Slot, TypedDuty, node, tell as letters};
+
+    pub(super) fn tell<O, M, F, C, const LOCAL: bool>(message: M) -> Slot
+    where
+        O: Opener,
+        M: Send + 'static,
+        F: Future,
+        C: Fn(&'static mut O, M) -> F + Copy,
+    {
+        // SAFETY: see the module.
+        unsafe { letters::seal::<O, M, F, C, LOCAL>(message, super::super::slot::recreate::<C>()) }
+    }
+
+    pub(super) fn ask<O, M, R, F, C, const LOCAL: bool>(message: M) -> Draft<R>
+    where
+        O: Opener,
+        M: Send + 'static,
+        R: Send + 'static,
+        F: Future<Output = R>,
+        C: Fn(&'static mut O, M) -> F + Copy,
+    {
+        // SAFETY: see the module.
+        unsafe {
+            node::draft::<O, M, R, F, C, LOCAL>(message, super::super::slot::recreate::<C>())
+        }
+    }
+
+    pub(super) fn routed<O, M, R, F, C, const LOCAL: bool>(
+        message: M,
+        duty: Option<TypedDuty<R>>,
+    ) -> Slot
+    where
+        O: Opener,
+        M: Send + 'static,
+        R: Send + 'static,
+        F: Future<Output = R>,
+        C: Fn(&'static mut O, M) -> F + Copy,
+    {
+        let duty = duty.map(TypedDuty::into_duty);
+        // SAFETY: see the module; the duty's reply type is `R`, as it was a `TypedDuty<R>`.
+        unsafe {
+            letters::seal_routed::<O, M, F, C, LOCAL>(
+                message,
+                duty,
+                super::super::slot::recreate::<C>(),
+            )
+        }
+    }
+}
+
+/// A mailbox that takes messages of type `M`, its opener's type forgotten. The functions seal for
+/// that opener, as [`Seal::port`] sees to.
+pub(crate) struct Port<'a, M, R, X> {
+    tx: &'a AnyTx<X>,
+    tell: fn(M) -> Slot,
+    ask: fn(M) -> Draft<R>,
+    _message: PhantomData<fn(M)>,
+}
+
+impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
+    /// Accepts the message without waiting, as the overflow policy says. `Ok(Some)`: that one had
+    /// to go for it.
+    #[inline]
+    pub(crate) fn tell(self, message: M) -> Result<Option<Displaced>, (Refused, M)> {
+        match self.tx.queue().offer((self.tell)(message)) {
+            Ok(displaced) => Ok(displaced.map(Displaced)),
+            // SAFETY: the slot was made by `tell` from an `M`, and came back as it was.
+            Err((refused, slot)) => Err((refused, unsafe { tell::unseal(slot) })),
+        }
+    }
+
+    /// Accepts the message, for which room was taken.
+    #[inline]
+    pub(crate) fn tell_in_room(self, message: M) -> Result<(), M> {
+        self.tx
+            .queue()
+            .push((self.tell)(message))
+            // SAFETY: as in `tell`.
+            .map_err(|slot| unsafe { tell::unseal(slot) })
+    }
+
+    /// Accepts the message whether there is room or not.
+    pub(crate) fn tell_own(self, message: M) -> Result<(), M> {
+        self.tx
+            .queue()
+            .push_own((self.tell)(message))
+            // SAFETY: as in `tell`.
+            .map_err(|slot| unsafe { tell::unseal(slot) })
+    }
+
+    /// An ask, not posted yet.
+    #[inline]
+    pub(crate) fn call(self, message: M) -> Call<'a, R, X> {
+        Call { tx: self.tx, draft: (self.ask)(message) }
+    }
+}
+
+/// A [`Port`] that counts as an address.
+pub(crate) struct OwnedPort<M, R, X> {
+    tx: AnyTx<X>,
+    tell: fn(M) -> Slot,
+    ask: fn(M) -> Draft<R>,
+}
+
+impl<M, R, X> OwnedPort<M, R, X> {
+    pub(crate) fn any(&self) -> &AnyTx<X> {
+        &self.tx
+    }
+
+    #[inline]
+    pub(crate) fn port(&self) -> Port<'_, M, R, X> {
+        Port { tx: &self.tx, tell: self.tell, ask: self.ask, _message: PhantomData }
+    }
+}
+
+impl<M, R, X> Clone for OwnedPort<M, R, X> {
+    fn clone(&self) -> Self {
+        Self { tx: self.tx.clone(), tell: self.tell, ask: self.ask }
+    }
+}
+
+/// An ask that was not posted yet, and the mailbox that it is for.
+pub(crate) struct Call<'a, R, X> {
+    tx: &'a AnyTx<X>,
+    draft: Draft<R>,
+}
+
+impl<'a, R, X> Call<'a, R, X> {
+    pub(crate) fn tx(&self) -> &'a AnyTx<X> {
+        self.tx
+    }
+
+    pub(crate) fn draft(&mut self) -> &mut Draft<R> {
+        &mut self.draft
+    }
+
+    /// Posts the ask, for which room was taken. Given back if closed.
+    #[inline]
+    pub(crate) fn post(self) -> Result<Pending<R>, Self> {
+        let Self { tx, draft } = self;
+        let (slot, pending) = draft.split();
+        match tx.queue().push(slot) {
+            Ok(()) => Ok(pending),
+            // SAFETY: the two halves of one draft, as they were.
+            Err(slot) => Err(Self { tx, draft: unsafe { Draft::join(slot, pending) } }),
+        }
+    }
+
+    /// Posts the ask whether there is room or not. Given back if closed.
+    pub(crate) fn post_own(self) -> Result<Pending<R>, Self> {
+        let Self { tx, draft } = self;
+        let (slot, pending) = draft.split();
+        match tx.queue().push_own(slot) {
+            Ok(()) => Ok(pending),
+            // SAFETY: the two halves of one draft, as they were.
+            Err(slot) => Err(Self { tx, draft: unsafe { Draft::join(slot, pending) } }),
+        }
+    }
+
+    /// Posts the ask without waiting, as the overflow policy says.
+    pub(crate) fn offer(self) -> Result<(Pending<R>, Option<Displaced>), (Refused, Self)> {
+        let Self { tx, draft } = self;
+        let (slot, pending) = draft.split();
+        match tx.queue().offer_ask(slot) {
+            Ok(displaced) => Ok((pending, displaced.map(Displaced))),
+            Err((refused, slot)) => {
+                // SAFETY: the two halves of one draft, as they were.
+                let draft = unsafe { Draft::join(slot, pending) };
+                Err((refused, Self { tx, draft }))
+            }
+        }
+    }
+
+    /// Stores the waker of whoever waits. At most once.
+    #[inline]
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
+        self.draft.set_waker(waker);
+    }
+
+    /// The message back; `None` if it is not an `M`.
+    pub(crate) fn into_message<M: 'static>(self) -> Option<M> {
+        self.draft.into_message()
+    }
+}
+
+impl<O, X> Rx<O, X> {
+    pub(crate) fn keep(&self) -> &Keep<X> {
+        &self.keep
+    }
+
+    /// A new address, of the actor whose mailbox this is.
+    pub(crate) fn tx(&self) -> Tx<O, X> {
+        Tx { any: self.keep.tx(), _opener: PhantomData }
+    }
+
+    /// Something that new addresses can be made from.
+    pub(crate) fn weak(&self) -> WeakTx<O, X> {
+        WeakTx { keep: self.keep.clone(), _opener: PhantomData }
+    }
+
+    #[inline]
+    pub(super) fn refill(&mut self) -> Refill {
+        self.keep.queue().refill(&mut self.batch, &mut self.taken, &mut self.extra)
+    }
+
+    /// Closes the mailbox for good and discards what waits in it; asks fail with the error.
+    /// `report` is called with the type of each message that was not handled.
+    pub(crate) fn finish(&mut self, error: &AskError, mut report: impl FnMut(&'static str)) {
+        let (mail, notices) = self.keep.queue().close_and_take();
+        let front = self.extra.take().map(|extra| extra.front).unwrap_or_default();
+        let batch = std::mem::take(&mut self.batch);
+        for slot in front.into_iter().chain(batch).chain(mail) {
+            self.keep.queue().count_dead();
+            report((slot.vt.name)());
+            ignore_panic(|| slot.discard(error));
+        }
+        for slot in notices {
+            ignore_panic(|| slot.discard(error));
+        }
+    }
+
+    /// The same for messages that were put aside elsewhere.
+    pub(crate) fn discard(
+        &self,
+        sealed: Sealed<O>,
+        error: &AskError,
+        report: impl FnOnce(&'static str),
+    ) {
+        self.keep.queue().count_dead();
+        report((sealed.slot.vt.name)());
+        ignore_panic(|| sealed.slot.discard(error));
+    }
+}
+
+/// A destructor of the user that panics must not keep the others from running: asks would wait for
+/// ever.
+pub(super) fn ignore_panic(f: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+}
+
+/// New addresses can be made from it; counts as none.
+pub(crate) struct WeakTx<O, X> {
+    keep: Keep<X>,
+    _opener: PhantomData<fn(O)>,
+}
+
+impl<O, X> WeakTx<O, X> {
+    pub(crate) fn of(tx: &Tx<O, X>) -> Self {
+        Self { keep: tx.any.keep(), _opener: PhantomData }
+    }
+
+    pub(crate) fn keep(&self) -> &Keep<X> {
+        &self.keep
+    }
+
+    pub(crate) fn tx(&self) -> Tx<O, X> {
+        Tx { any: self.keep.tx(), _opener: PhantomData }
+    }
+}
+
+impl<O, X> Clone for WeakTx<O, X> {
+    fn clone(&self) -> Self {
+        Self { keep: self.keep.clone(), _opener: PhantomData }
+    }
+}

@@ -1,0 +1,592 @@
+//! The reply cell: one word of state says who of asker and actor still holds the node around it,
+//! and one compare-exchange completes an ask.
+//!
+//! # Who may touch what
+//!
+//! A node has two owners, the asker ([`Pending`]) and the actor ([`Duty`]), and a third while a
+//! handler that took its duty away still runs in the node (`HELD`).
+//!
+//! | part | who | in which state |
+//! |---|---|---|
+//! | `out` | actor | without `DONE` |
+//! | `out` | asker | with `DONE`, unless `GONE` was set first |
+//! | waker words | asker | with `UPDATING`, set in a state without `DONE` |
+//! | waker words | actor | reads them any time before `DONE`; uses them up if it set `DONE` without `UPDATING`, or if `GONE` was set without `DONE` |
+//! | `token` | actor writes | before `WATCHED` |
+//! | `token` | both read | with `WATCHED`, as long as they hold the node |
+//! | the node's memory | freed by the asker | `DONE` was set before `GONE`, and `HELD` is not set |
+//! | the node's memory | freed by the actor | `GONE` was set before `DONE`, and `HELD` is not set |
+//! | the node's memory | freed with the body | `HELD` is taken away after both `DONE` and `GONE` |
+use super::sync::UnsafeCell;
+use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use super::turn::Deadline;
+use crate::error::{AskError, NoReplyReason};
+use std::any::TypeId;
+use std::marker::PhantomData;
+use std::mem::{self, ManuallyDrop, MaybeUninit};
+use std::ptr::{self, NonNull};
+use std::task::{RawWakerVTable, Waker};
+use tokio_util::sync::CancellationToken;
+
+/// The actor has given up its ownership, and `out` is written.
+const DONE: usize = 1;
+/// The asker has given up its ownership.
+const GONE: usize = 1 << 1;
+/// The asker is replacing its waker: the two waker words belong to it.
+const UPDATING: usize = 1 << 2;
+/// The handler was started.
+const STARTED: usize = 1 << 3;
+/// Set with `GONE`: the asker wants the message handled all the same.
+const DETACHED: usize = 1 << 4;
+/// `token` is written.
+const WATCHED: usize = 1 << 5;
+/// The duty to answer was taken away from a handler whose future still lies in the node.
+const HELD: usize = 1 << 6;
+/// Version of the waker, in the remaining bits: one step per replacement.
+const VERSION: usize = 1 << 7;
+
+/// The part of a node that knows no types.
+pub(super) struct Head {
+    state: AtomicUsize,
+    waker_data: AtomicPtr<()>,
+    waker_vtable: AtomicPtr<RawWakerVTable>,
+    token: UnsafeCell<Option<CancellationToken>>,
+    pub(super) vt: &'static NodeVt,
+    /// Who asks, and until when; written before the node is shared.
+    pub(super) asker: u64,
+    pub(super) deadline: Deadline,
+}
+
+/// What can be done with a node whose types are forgotten.
+pub(super) struct NodeVt {
+    /// Releases the memory. Drops the head and nothing else.
+    pub(super) free: unsafe fn(NonNull<Head>),
+    /// Completes the ask with an error; uses up the actor's ownership.
+    pub(super) fail: unsafe fn(NonNull<Head>, AskError),
+    /// Moves the message out to the address given, or drops it there when that is null.
+    pub(super) take_message: unsafe fn(NonNull<Head>, *mut ()),
+    pub(super) message_type: fn() -> TypeId,
+    pub(super) reply_type: fn() -> TypeId,
+    pub(super) slot: &'static super::slot::SlotVt,
+}
+
+/// The part of a node that the asker knows. `head` comes first (`repr(C)`), so a pointer to it is a
+/// pointer to the cell too.
+#[repr(C)]
+pub(super) struct ReplyCell<R> {
+    pub(super) head: Head,
+    out: UnsafeCell<MaybeUninit<Result<R, AskError>>>,
+}
+
+impl<R> ReplyCell<R> {
+    pub(super) fn new(vt: &'static NodeVt) -> Self {
+        let (data, vtable) = raw_parts(Waker::noop());
+        Self {
+            head: Head {
+                state: AtomicUsize::new(0),
+                waker_data: AtomicPtr::new(data),
+                waker_vtable: AtomicPtr::new(vtable),
+                token: UnsafeCell::new(None),
+                vt,
+                asker: 0,
+                deadline: Deadline::NONE,
+            },
+            out: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+type RawParts = (*mut (), *mut RawWakerVTable);
+
+fn raw_parts(waker: &Waker) -> RawParts {
+    (waker.data().cast_mut(), ptr::from_ref(waker.vtable()).cast_mut())
+}
+
+/// # Safety
+/// `parts` come from [`raw_parts`] of a waker that was forgotten (or of one that holds nothing),
+/// and the caller is the only one to use them up.
+unsafe fn waker_from((data, vtable): RawParts) -> Waker {
+    // SAFETY: the parts of one forgotten waker (contract); a waker's vtable is `&'static`.
+    unsafe { Waker::new(data, &*vtable) }
+}
+
+impl Head {
+    fn waker_words(&self) -> RawParts {
+        (
+            self.waker_data.load(Ordering::Relaxed),
+            self.waker_vtable.load(Ordering::Relaxed),
+        )
+    }
+
+    fn store_waker(&self, waker: Waker) {
+        let (data, vtable) = raw_parts(&waker);
+        mem::forget(waker);
+        self.waker_data.store(data, Ordering::Relaxed);
+        self.waker_vtable.store(vtable, Ordering::Relaxed);
+    }
+
+    /// Stores the first waker in place of the one that holds nothing.
+    ///
+    /// # Safety
+    /// The node is not shared yet, and this is called once.
+    pub(super) unsafe fn first_waker(&self, waker: &Waker) {
+        self.store_waker(waker.clone());
+    }
+
+    /// Drops the stored waker without waking it.
+    ///
+    /// # Safety
+    /// The stored waker was not used up, and nobody else touches the waker words any more.
+    pub(super) unsafe fn drop_waker(&self) {
+        // SAFETY: the words hold the parts of a waker that nobody else uses up (contract).
+        drop(unsafe { waker_from(self.waker_words()) });
+    }
+
+    /// Whether the asker has gone and does not want the message handled.
+    fn is_cancelled(&self) -> bool {
+        // `Acquire`: a "yes" may be followed by freeing the node, so all that the asker did with it
+        // has to happen before.
+        self.state.load(Ordering::Acquire) & (GONE | DETACHED) == GONE
+    }
+
+    /// # Safety
+    /// Called by the asker, which owns its part of the node. Gives the state at the end.
+    #[cold]
+    unsafe fn replace_waker(&self, waker: Waker) -> usize {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            if state & DONE != 0 {
+                return state;
+            }
+            let updating = self.state.compare_exchange(
+                state,
+                state | UPDATING,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match updating {
+                Ok(_) => break,
+                Err(now) => state = now,
+            }
+        }
+        let old = self.waker_words();
+        self.store_waker(waker);
+        // SAFETY: `UPDATING` was set in a state without `DONE`: the actor does not use the waker
+        // words while it is set, and any pair that it read before is refused by its
+        // compare-exchange. So the old waker is used up only here.
+        drop(unsafe { waker_from(old) });
+        // Wraps around within the version's bits; the lower bits see `UPDATING` taken away.
+        let state = self.state.fetch_add(VERSION - UPDATING, Ordering::AcqRel);
+        if state & DONE != 0 {
+            // SAFETY: the actor set `DONE` while `UPDATING` was set, so it left the new waker to
+            // the asker.
+            unsafe { self.drop_waker() };
+        }
+        state
+    }
+}
+
+/// The asker's ownership of a posted ask. Dropping it withdraws the message, or tells the running
+/// handler.
+pub(crate) struct Pending<R>(NonNull<ReplyCell<R>>);
+
+// SAFETY: the node holds a reply of type `R`, a message that is `Send`, and a waker. The cell
+// orders all accesses of asker and actor; the asker may be on any thread.
+unsafe impl<R: Send> Send for Pending<R> {}
+// SAFETY: through a shared `Pending` only the state can be read.
+unsafe impl<R: Send> Sync for Pending<R> {}
+
+/// What giving up an ask found.
+pub(crate) enum Abandoned<R> {
+    /// The handler had not started and never will.
+    Withdrawn,
+    /// The handler had started; it was told.
+    Running,
+    /// There was a reply or an error: here it is.
+    Done(Result<R, AskError>),
+}
+
+impl<R> Pending<R> {
+    /// # Safety
+    /// The asker's ownership of a posted node; used up here.
+    pub(super) unsafe fn new(cell: NonNull<ReplyCell<R>>) -> Self {
+        Self(cell)
+    }
+
+    fn head(&self) -> &Head {
+        // SAFETY: the asker's ownership keeps the node alive, and no `&mut` to the head is made
+        // once the node is shared.
+        unsafe { &(*self.0.as_ptr()).head }
+    }
+
+    /// Whether there is a reply or an error.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.head().state.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Whether the handler was started.
+    pub(crate) fn has_started(&self) -> bool {
+        self.head().state.load(Ordering::Acquire) & STARTED != 0
+    }
+
+    /// The reply if it is there, or remembers `waker`.
+    #[inline]
+    pub(crate) fn poll(self, waker: &Waker) -> Result<Result<R, AskError>, Self> {
+        let mut state = self.head().state.load(Ordering::Acquire);
+        if state & DONE == 0 {
+            if self.head().waker_words() == raw_parts(waker) {
+                return Err(self);
+            }
+            // SAFETY: the asker is here, with its ownership.
+            state = unsafe { self.head().replace_waker(waker.clone()) };
+            if state & DONE == 0 {
+                return Err(self);
+            }
+        }
+        // SAFETY: `DONE` was read with `Acquire`.
+        Ok(unsafe { self.finish() })
+    }
+
+    /// Takes the reply and gives up the asker's ownership.
+    ///
+    /// # Safety
+    /// `DONE` was read with `Acquire`.
+    #[inline]
+    unsafe fn finish(self) -> Result<R, AskError> {
+        let cell = ManuallyDrop::new(self).0;
+        // SAFETY: with `DONE` the actor has written `out` and does not touch it any more; the
+        // asker's ownership keeps the node alive, and taking the reply happens once.
+        let out = unsafe {
+            (*cell.as_ptr()).out.with(|out| (*out).assume_init_read())
+        };
+        // SAFETY: the asker's ownership is used up here, after `DONE`; `out` was moved out.
+        unsafe { release_asker(cell.cast()) };
+        out
+    }
+
+    /// Gives up the ask.
+    #[inline]
+    pub(crate) fn abandon(self) -> Abandoned<R> {
+        // SAFETY: uses up the asker's ownership.
+        unsafe { abandon(ManuallyDrop::new(self).0, GONE) }
+    }
+
+    /// Gives up the reply, but not the message.
+    pub(crate) fn detach(self) {
+        // SAFETY: uses up the asker's ownership.
+        drop(unsafe { abandon(ManuallyDrop::new(self).0, GONE | DETACHED) });
+    }
+}
+
+impl<R> Drop for Pending<R> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: uses up the asker's ownership; whoever used it up before has forgotten `self`.
+        drop(unsafe { abandon(self.0, GONE) });
+    }
+}
+
+/// # Safety
+/// The asker's ownership is there and used up here, after `DONE` was read with `Acquire`; `out` was
+/// moved out.
+unsafe fn release_asker(head: NonNull<Head>) {
+    // SAFETY: the asker's ownership keeps the node alive.
+    let state = unsafe { &(*head.as_ptr()).state };
+    // Most nodes are never held, and `HELD` is not set after `DONE`, so a look is enough for them.
+    // `Acquire` for the freeing: all that happened in the node's body happens before.
+    let held = state.load(Ordering::Acquire) & HELD != 0
+        && state.fetch_or(GONE, Ordering::AcqRel) & HELD != 0;
+    if !held {
+        // SAFETY: `DONE` is set and nobody holds the body: the asker's ownership is the last.
+        unsafe { ((*head.as_ptr()).vt.free)(head) };
+    }
+}
+
+/// # Safety
+/// The asker's ownership is there and used up here.
+unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
+    let node = cell.as_ptr();
+    // SAFETY: the asker's ownership keeps the node alive until a compare-exchange below succeeds.
+    let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
+    loop {
+        if state & DONE != 0 {
+            // SAFETY: as in `Pending::finish`.
+            let out = unsafe { (*node).out.with(|out| (*out).assume_init_read()) };
+            // SAFETY: `DONE` was read with `Acquire`, `out` was moved out.
+            unsafe { release_asker(cell.cast()) };
+            return Abandoned::Done(out);
+        }
+        let token = if state & WATCHED != 0 && how & DETACHED == 0 {
+            // SAFETY: with `WATCHED` the token is written and never changes. Cloned before the
+            // exchange, because after it the actor may free the node.
+            unsafe { (*node).head.token.with(|token| (*token).clone()) }
+        } else {
+            None
+        };
+        // SAFETY: as for the first load.
+        let swapped = unsafe {
+            (*node).head.state.compare_exchange(
+                state,
+                state | how,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+        };
+        match swapped {
+            Ok(_) => {
+                if let Some(token) = token {
+                    token.cancel();
+                }
+                return if state & STARTED == 0 { Abandoned::Withdrawn } else { Abandoned::Running };
+            }
+            Err(now) => state = now,
+        }
+    }
+}
+
+/// The actor's ownership of a posted ask: the duty to answer it. Dropping it answers that the reply
+/// was dropped.
+pub(crate) struct Duty {
+    head: NonNull<Head>,
+    /// The handler's future lies in the node, so that the node must outlive it.
+    in_body: bool,
+}
+
+// SAFETY: the reply and what is left of the message are `Send` (see `node::draft`), and the cell
+// orders all accesses.
+unsafe impl Send for Duty {}
+// SAFETY: through a shared `Duty` only the state and what is written before the node is shared can
+// be read.
+unsafe impl Sync for Duty {}
+
+impl Duty {
+    /// # Safety
+    /// The actor's ownership of a posted node; used up here. `in_body` says whether the handler's
+    /// future lies (or will lie) in the node.
+    pub(super) unsafe fn new(head: NonNull<Head>, in_body: bool) -> Self {
+        Self { head, in_body }
+    }
+
+    fn head(&self) -> &Head {
+        // SAFETY: the actor's ownership keeps the node alive, and no `&mut` to the head is made
+        // once the node is shared.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// Notes that the handler starts. False: the asker has gone, and it must not.
+    #[inline]
+    pub(super) fn start(&self) -> bool {
+        // One order with the asker's exchange: either it finds `STARTED`, or this finds `GONE`.
+        let state = self.head().state.fetch_or(STARTED, Ordering::AcqRel);
+        state & (GONE | DETACHED) != GONE
+    }
+
+    /// Whether the asker has gone and does not want the message handled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.head().is_cancelled()
+    }
+
+    /// Who asks; 0 for nobody that is an actor.
+    pub(crate) fn asker(&self) -> u64 {
+        self.head().asker
+    }
+
+    /// When the asker gives up.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.head().deadline
+    }
+
+    /// A token that is cancelled when the asker gives up.
+    pub(crate) fn token(&self) -> CancellationToken {
+        let head = self.head();
+        if head.state.load(Ordering::Acquire) & WATCHED == 0 {
+            let token = CancellationToken::new();
+            // SAFETY: without `WATCHED` only the actor touches the token, and `&self` of the one
+            // `Duty` is not used by two threads at once: it lies in the actor's context.
+            unsafe { head.token.with_mut(|at| *at = Some(token.clone())) };
+            let state = head.state.fetch_or(WATCHED, Ordering::AcqRel);
+            if state & (GONE | DETACHED) == GONE {
+                token.cancel();
+            }
+            return token;
+        }
+        // SAFETY: with `WATCHED` the token is written and never changes.
+        let token = unsafe { head.token.with(|token| (*token).clone()) };
+        token.unwrap_or_default()
+    }
+
+    /// Makes the duty independent of the handler's future: from now on the node lives until both
+    /// are gone.
+    pub(crate) fn take_away(mut self) -> Self {
+        if mem::take(&mut self.in_body) {
+            self.head().state.fetch_or(HELD, Ordering::AcqRel);
+        }
+        self
+    }
+
+    /// The duty to answer with an `R`, if the asker waits for one.
+    pub(crate) fn typed<R: 'static>(self) -> Result<TypedDuty<R>, Self> {
+        if (self.head().vt.reply_type)() == TypeId::of::<R>() {
+            Ok(TypedDuty { duty: self, _reply: PhantomData })
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Answers with the reply.
+    ///
+    /// # Safety
+    /// The node's reply type is `R`.
+    #[inline]
+    pub(super) unsafe fn complete<R>(self, reply: R) {
+        let head = ManuallyDrop::new(self).head;
+        // SAFETY: the actor's ownership is used up here; the type is right by the contract.
+        unsafe { complete(head.cast::<ReplyCell<R>>(), Ok(reply)) };
+    }
+
+    /// Answers with an error.
+    pub(crate) fn fail(self, error: AskError) {
+        let head = ManuallyDrop::new(self).head;
+        // SAFETY: the actor's ownership is used up here.
+        unsafe { (head.as_ref().vt.fail)(head, error) };
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        let may_have_run = self.head().state.load(Ordering::Relaxed) & STARTED != 0;
+        let error = AskError::NoReply { reason: NoReplyReason::ReplyDropped, may_have_run };
+        // SAFETY: the actor's ownership is used up here; whoever used it up before has forgotten
+        // `self`.
+        unsafe { (self.head().vt.fail)(self.head, error) };
+    }
+}
+
+/// The duty to answer with an `R`.
+pub(crate) struct TypedDuty<R> {
+    duty: Duty,
+    _reply: PhantomData<fn(R)>,
+}
+
+impl<R> TypedDuty<R> {
+    pub(crate) fn complete(self, reply: R) {
+        // SAFETY: `Duty::typed` has checked the type.
+        unsafe { self.duty.complete(reply) };
+    }
+
+    pub(crate) fn into_duty(self) -> Duty {
+        self.duty
+    }
+
+    pub(crate) fn duty(&self) -> &Duty {
+        &self.duty
+    }
+}
+
+/// Gives up the actor's ownership, with a result for the asker.
+///
+/// Takes a pointer and not a reference, because the asker may free the node before this returns.
+///
+/// # Safety
+/// The actor's ownership is there and used up here; the handler's future does not lie in the node
+/// any more, or `HELD` is set.
+#[inline]
+pub(super) unsafe fn complete<R>(cell: NonNull<ReplyCell<R>>, result: Result<R, AskError>) {
+    let node = cell.as_ptr();
+    // SAFETY: without `DONE` only the actor touches `out`, and its ownership keeps the node alive.
+    unsafe { (*node).out.with_mut(|out| (*out).write(result)) };
+    // SAFETY: the actor's ownership keeps the node alive until an exchange below sets `DONE`.
+    let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
+    loop {
+        if state & GONE != 0 {
+            // SAFETY: `GONE` without `DONE`: uses up the actor's ownership.
+            unsafe { complete_for_nobody(cell, state) };
+            return;
+        }
+        // Read before the exchange, because after it the asker may free the node. A replacement
+        // that runs meanwhile changes the state (`UPDATING`, then the version), so a stale or torn
+        // pair never gets past the exchange.
+        // SAFETY: as for the first load.
+        let parts = unsafe { (*node).head.waker_words() };
+        // SAFETY: as for the first load.
+        let swapped = unsafe {
+            (*node).head.state.compare_exchange(
+                state,
+                state | DONE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+        };
+        match swapped {
+            Ok(_) => {
+                // With `UPDATING` the asker is awake in `replace_waker`, will see `DONE` and drops
+                // the waker itself.
+                if state & UPDATING == 0 {
+                    // SAFETY: `DONE` was set in a state without `UPDATING`: the asker does not
+                    // touch the waker words after `DONE`, so the stored waker is used up only here.
+                    unsafe { waker_from(parts) }.wake();
+                }
+                return;
+            }
+            Err(now) => state = now,
+        }
+    }
+}
+
+/// # Safety
+/// `GONE` was read with `Acquire`, `DONE` is not set, `out` is written; uses up the actor's
+/// ownership.
+#[cold]
+unsafe fn complete_for_nobody<R>(cell: NonNull<ReplyCell<R>>, mut state: usize) {
+    let node = cell.as_ptr();
+    // SAFETY: the asker has gone without `DONE`, so `out` and the waker are the actor's alone.
+    let (out, waker) = unsafe {
+        (
+            (*node).out.with(|out| (*out).assume_init_read()),
+            waker_from((*node).head.waker_words()),
+        )
+    };
+    loop {
+        if state & HELD == 0 {
+            // SAFETY: the asker has gone and nobody holds the body: this is the last ownership.
+            unsafe { ((*node).head.vt.free)(cell.cast()) };
+            break;
+        }
+        // SAFETY: whoever holds the body does not free it before `DONE` is set, here.
+        let swapped = unsafe {
+            (*node).head.state.compare_exchange(
+                state,
+                state | DONE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+        };
+        match swapped {
+            Ok(_) => break,
+            Err(now) => state = now,
+        }
+    }
+    // Last, since user code in destructors may panic.
+    drop(waker);
+    drop(out);
+}
+
+/// The handler's future has left the node: gives up the hold that [`Duty::take_away`] made, if it
+/// made one.
+///
+/// # Safety
+/// Called once, by the actor's task, with a node that it still has: the duty was not used up, or
+/// was taken away.
+pub(super) unsafe fn release_body(head: NonNull<Head>) {
+    // SAFETY: the node is there (contract).
+    let state = unsafe { &(*head.as_ptr()).state };
+    if state.load(Ordering::Relaxed) & HELD == 0 {
+        return;
+    }
+    let before = state.fetch_and(!HELD, Ordering::AcqRel);
+    if before & (DONE | GONE) == DONE | GONE {
+        // SAFETY: asker and actor have both gone: the hold was the last ownership.
+        unsafe { ((*head.as_ptr()).vt.free)(head) };
+    }
+}

@@ -1,0 +1,144 @@
+//! `Slot`: one message as it waits, its type forgotten; and `Stage`, where it is handled.
+//!
+//! Who may touch what: a slot's payload belongs to whoever holds the slot, and exactly one of
+//! `start` and `discard` uses it up. What a `Stage` points at belongs to the task that polls the
+//! `Drain` around it.
+use super::reply::Duty;
+use crate::error::AskError;
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use tracing::Span;
+
+/// A small message, or a pointer to what holds the message.
+///
+/// Words of pointer type, because a pointer that travels as an integer loses its provenance.
+pub(super) type Payload = [MaybeUninit<*mut ()>; 3];
+
+/// One message that waits for the opener it was sealed for.
+///
+/// Has no `Drop`: whoever holds it must start or discard it.
+pub(super) struct Slot {
+    pub(super) vt: &'static SlotVt,
+    pub(super) payload: Payload,
+}
+
+// SAFETY: a slot holds a message and perhaps a reply cell. The only makers of slots, `tell::seal`,
+// `tell::seal_routed` and `node::Node::slot`, require both to be `Send`.
+unsafe impl Send for Slot {}
+
+/// What can be done with a slot whose type is forgotten. `start` and `discard` use the payload up,
+/// also when they panic.
+pub(crate) struct SlotVt {
+    /// Makes the handler future, notes it in `Stage::running` and polls it. Nothing is noted after
+    /// `Ready`.
+    pub(super) start: StartFn,
+    /// Drops the message; an ask fails with the error.
+    pub(super) discard: unsafe fn(*mut Payload, &AskError),
+    /// The message's type.
+    pub(crate) name: fn() -> &'static str,
+    /// Somebody waits for the answer.
+    pub(super) ask: bool,
+    /// The handler future may be one that must not leave its thread.
+    pub(super) local: bool,
+}
+
+type StartFn = unsafe fn(*mut Payload, &mut Stage, &mut Context<'_>) -> Poll<Began>;
+type ResumeFn = unsafe fn(*mut (), &mut Stage, &mut Context<'_>) -> Poll<()>;
+
+/// What `start` did with a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    Handled,
+    /// The asker had gone: not handled.
+    Withdrawn,
+}
+
+impl Slot {
+    /// Drops the message; an ask fails with the error.
+    pub(super) fn discard(mut self, error: &AskError) {
+        // SAFETY: whoever starts a slot has it by value and forgets it; so the payload of one that
+        // is here was not used up.
+        unsafe { (self.vt.discard)(&raw mut self.payload, error) };
+    }
+}
+
+/// A message that is sealed for the opener `O`.
+pub struct Sealed<O> {
+    pub(super) slot: Slot,
+    _opener: PhantomData<fn(O)>,
+}
+
+impl<O> Sealed<O> {
+    pub(super) fn new(slot: Slot) -> Self {
+        Self { slot, _opener: PhantomData }
+    }
+}
+
+/// A handler future that was started and is neither finished nor dropped.
+#[derive(Clone, Copy)]
+pub(super) struct Running {
+    /// Polls the future. Empties `Stage::running` before it drops the finished future, so that a
+    /// panic in a destructor cannot lead to a second drop.
+    pub(super) resume: ResumeFn,
+    /// Drops the future.
+    pub(super) abort: unsafe fn(*mut ()),
+    pub(super) at: *mut (),
+}
+
+/// Where a message is handled: the opener, room for one handler future, and which one runs.
+///
+/// Pointers to the first two, because a suspended handler future holds `&mut` to the opener and may
+/// lie in the buffer: a fresh `&mut` to either, or to a struct around one, would end its right to
+/// use what it holds.
+pub(super) struct Stage {
+    pub(super) opener: *mut (),
+    pub(super) buf: *mut FutureBuf,
+    pub(super) running: Option<Running>,
+}
+
+/// Room for the handler future of one tell.
+#[repr(C, align(16))]
+pub(super) struct FutureBuf([MaybeUninit<u8>; 96]);
+
+impl FutureBuf {
+    pub(super) const fn new() -> Self {
+        Self([MaybeUninit::uninit(); 96])
+    }
+}
+
+/// Who opens slots: keeps the duty to answer while the handler of an ask runs.
+pub(crate) trait Opener: 'static {
+    /// An ask is about to be handled.
+    fn begin(&mut self, duty: Duty);
+    /// It was handled, and the handler's future has gone: what is left of the duty. `None` when the
+    /// handler has taken it away.
+    fn end(&mut self) -> Option<Duty>;
+    /// The mail that was put aside and is to come back, oldest first.
+    fn unstash(&mut self) -> VecDeque<Sealed<Self>>
+    where
+        Self: Sized;
+    /// The span in which a message of this type is handled. For an ask, `sender` is its parent;
+    /// for others it comes before.
+    fn span(&self, message: &'static str, is_ask: bool, sender: Option<Span>) -> Span;
+}
+
+/// Makes a value of the closure type `C` out of nothing.
+///
+/// The future that a handler returns has a type without a name, so nothing can be declared with it
+/// directly. Whoever seals a message therefore passes a closure `|opener, message| …`: in a generic
+/// function the types of the closure and of the future it returns are ordinary parameters. The
+/// functions in the vtables are generic over both, but get no closure value. They need none: a
+/// closure that captures nothing has no contents.
+///
+/// # Safety
+/// A value of `C` existed, so that the type is inhabited.
+#[inline(always)]
+pub(super) unsafe fn recreate<C: Copy>() -> C {
+    const { assert!(size_of::<C>() == 0, "the closure must not capture anything") };
+    // SAFETY: reads zero bytes from an aligned pointer (checked above); a value of the type exists
+    // by the contract.
+    unsafe { NonNull::<C>::dangling().read() }
+}

@@ -1,0 +1,62 @@
+//! The synchronisation types of this folder: std's, or loom's while the models run.
+#[cfg(not(actors_loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, atomic};
+
+#[cfg(actors_loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+
+/// Locks. A panic while locked leaves nothing half-done, since no user code runs under our locks.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}
+
+/// A cell that loom checks for concurrent access; std's otherwise.
+#[cfg(not(actors_loom))]
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(actors_loom))]
+impl<T> UnsafeCell<T> {
+    #[inline]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+#[cfg(actors_loom)]
+pub(crate) use loom::cell::UnsafeCell;
+
+/// Set once, read often. Loom has none, so its models use a lock.
+#[cfg(actors_loom)]
+pub(crate) struct OnceLock<T>(Mutex<Option<&'static T>>);
+
+#[cfg(actors_loom)]
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        *lock(&self.0)
+    }
+
+    /// Leaks the value, which is as long as a model needs it.
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        *lock(&self.0) = Some(Box::leak(Box::new(value)));
+        Ok(())
+    }
+}
