@@ -158,6 +158,9 @@ pub enum AskError {
     Deadlock {
         /// The circle.
         path: DeadlockPath,
+        /// Whether the handler had started: only where the ask was posted first and waited for
+        /// later.
+        may_have_run: bool,
     },
     /// A blocking call from inside an asynchronous task, where it would stall the runtime. Use the
     /// `async` form there, or call from `tokio::task::spawn_blocking` or a plain thread.
@@ -168,8 +171,9 @@ impl AskError {
     /// Whether the message may have had an effect. False: it was not handled and never will be.
     pub fn may_have_run(&self) -> bool {
         match self {
-            Self::Closed | Self::Full | Self::Deadlock { .. } | Self::WouldBlock => false,
+            Self::Closed | Self::Full | Self::WouldBlock => false,
             Self::Cancelled { may_have_run }
+            | Self::Deadlock { may_have_run, .. }
             | Self::NoReply { may_have_run, .. }
             | Self::TimedOut { may_have_run } => *may_have_run,
         }
@@ -194,7 +198,7 @@ impl fmt::Display for AskError {
             Self::TimedOut { may_have_run: true } => {
                 f.write_str("timed out while the message was being handled")
             }
-            Self::Deadlock { path } => write!(f, "waiting would never end: {path}"),
+            Self::Deadlock { path, .. } => write!(f, "waiting would never end: {path}"),
             Self::WouldBlock => f.write_str(
                 "a blocking call inside an asynchronous task; use the async form, or call it from \
                  `spawn_blocking` or a thread of its own",

@@ -26,11 +26,13 @@ mod queue;
 mod handle;
 mod drain;
 
-pub(crate) use drain::{AnyThread, Drain, End, OneThread, WATCHERS, panic_text};
+pub(crate) use drain::{End, WATCHERS, panic_text};
+pub use drain::{AnyThread, OneThread};
 pub(crate) use handle::{
     AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Seal, Threads, Tx, WeakTx, mailbox,
 };
-pub(crate) use queue::{MailboxStats, Queue, Refused};
+pub use queue::MailboxStats;
+pub(crate) use queue::{Queue, Refused};
 pub(crate) use reply::{Abandoned, Duty, Pending, TypedDuty};
 pub(crate) use slot::{Opener, Sealed};
-pub(crate) use turn::{Deadline, Turn, current, outside, scope};
+pub(crate) use turn::{Deadline, Turn, current, outside};

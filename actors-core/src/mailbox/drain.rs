@@ -9,7 +9,7 @@ use super::queue::{HAND_OVER, KILL, NOTICE, Queue, Refill, STASHED, STOP_NOW, UN
 use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Sealed, Slot, SlotVt, Stage};
 use super::sync::UnsafeCell;
-use super::turn;
+use super::turn::{self, Turn};
 use crate::error::{AskError, NoReplyReason, StopReason};
 use std::any::Any;
 use std::marker::{PhantomData, PhantomPinned};
@@ -145,7 +145,7 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         this.rx.keep.queue().set_waker(cx.waker());
         this.stage.buf = this.buf.with_mut(|buf| buf);
         // One for the whole batch; `running` says what was interrupted.
-        let polled = match catch_unwind(AssertUnwindSafe(|| this.run(cx))) {
+        let polled = match catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx))) {
             Ok(polled) => polled,
             Err(payload) => {
                 let text = panic_text(&*payload);
@@ -162,6 +162,15 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
 impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     fn queue(&self) -> &Queue {
         self.rx.keep.queue()
+    }
+
+    /// Runs as the code of this actor, in the span of its life.
+    fn run_as_actor(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let life = self.rx.extra.as_ref().and_then(|extra| extra.life.clone());
+        let _entered = life.as_ref().map(Span::enter);
+        let turn: *const Turn = self.queue().turn();
+        // SAFETY: the turn lies in the block that `rx` keeps, and `rx` does not let go of it.
+        turn::scope(unsafe { &*turn }, || self.run(cx))
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {

@@ -77,7 +77,7 @@ impl Displaced {
 }
 
 /// Whether a handler's future may move between threads: which tasks may open a sealed message.
-pub(crate) trait Threads {
+pub trait Threads {
     /// The future is bound to the thread that made it.
     const LOCAL: bool;
 }
@@ -264,7 +264,7 @@ impl<O, X> Tx<O, X> {
 
 /// A way to seal messages of type `M` for `O`: plain functions, so that one who knows the message
 /// but not the actor can carry it along.
-pub(crate) struct Seal<O, M, R> {
+pub struct Seal<O, M, R> {
     tell: fn(M) -> Slot,
     ask: fn(M) -> Draft<R>,
     routed: fn(M, Option<TypedDuty<R>>) -> Slot,
@@ -397,6 +397,11 @@ pub(crate) struct Port<'a, M, R, X> {
 }
 
 impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
+    #[inline]
+    pub(crate) fn tx(&self) -> &'a AnyTx<X> {
+        self.tx
+    }
+
     /// Accepts the message without waiting, as the overflow policy says. `Ok(Some)`: that one had
     /// to go for it.
     #[inline]
@@ -527,6 +532,11 @@ impl<O, X> Rx<O, X> {
         &self.keep
     }
 
+    /// From now on the actor's code runs in this span.
+    pub(crate) fn set_span(&mut self, span: tracing::Span) {
+        self.extra.get_or_insert_default().life = Some(span);
+    }
+
     /// A new address, of the actor whose mailbox this is.
     pub(crate) fn tx(&self) -> Tx<O, X> {
         Tx { any: self.keep.tx(), _opener: PhantomData }
@@ -568,6 +578,12 @@ impl<O, X> Rx<O, X> {
         self.keep.queue().count_dead();
         report((sealed.slot.vt.name)());
         ignore_panic(|| sealed.slot.discard(error));
+    }
+}
+
+impl<O, X> Drop for Rx<O, X> {
+    fn drop(&mut self) {
+        self.finish(&AskError::Closed, |_| ());
     }
 }
 

@@ -13,7 +13,8 @@ use super::sync::{Mutex, OnceLock, lock};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -78,12 +79,19 @@ struct Inbox {
 
 #[derive(Default)]
 struct Side {
-    /// The watched actors, and the number of the message behind the last one each may have sent:
-    /// the notice that one of them stopped must not overtake what it sent before.
-    watched: HashMap<u64, u64>,
+    /// The watched actors: the notice that one of them stopped must not overtake what it sent
+    /// before.
+    watched: HashMap<u64, Watched>,
     notices: VecDeque<Notice>,
     /// Of messages that were sent while tracing was on: their numbers, and the senders' spans.
     spans: VecDeque<(u64, Span)>,
+}
+
+struct Watched {
+    /// The number of the message behind the last one that the watched actor may have sent.
+    behind: u64,
+    /// Under which the watcher is known there.
+    key: u64,
 }
 
 /// What a receiving end needs beside its batch, if it needs it.
@@ -91,6 +99,8 @@ struct Side {
 pub(super) struct Extra {
     /// Mail that was put aside and comes back before the batch.
     pub(super) front: VecDeque<Slot>,
+    /// The span of the actor's life.
+    pub(super) life: Option<Span>,
     /// Message numbers and their senders' spans.
     pub(super) spans: VecDeque<(u64, Span)>,
 }
@@ -303,28 +313,44 @@ impl Queue {
         Ok(())
     }
 
-    /// From now on notes what `other` sends, so that the notice of its end comes after it.
-    pub(crate) fn watch(&self, other: u64) {
+    /// From now on notes what `other` sends, so that the notice of its end comes after it. False:
+    /// that was so before. `key` is kept for [`unwatch`](Self::unwatch).
+    pub(crate) fn watch(&self, other: u64, key: u64) -> bool {
         let mut inbox = lock(&self.inbox);
         // Who sent what waits already is not known: all of it may come from `other`.
         let behind = inbox.taken + inbox.mail.len() as u64;
-        inbox.side().watched.insert(other, behind);
+        match inbox.side().watched.entry(other) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(Watched { behind, key });
+                true
+            }
+        }
     }
 
-    /// Ends what [`watch`](Self::watch) began; what waits of notices about `other` is dropped.
-    pub(crate) fn unwatch(&self, other: u64) {
-        let dropped: VecDeque<Notice> = {
+    /// Ends what [`watch`](Self::watch) began, and gives its key; what waits of notices about
+    /// `other` is dropped.
+    pub(crate) fn unwatch(&self, other: u64) -> Option<u64> {
+        let (key, dropped) = {
             let mut inbox = lock(&self.inbox);
-            let Some(side) = &mut inbox.side else { return };
-            side.watched.remove(&other);
-            let (dropped, kept) =
+            let side = inbox.side.as_mut()?;
+            let key = side.watched.remove(&other)?.key;
+            let (dropped, kept): (VecDeque<_>, _) =
                 mem::take(&mut side.notices).into_iter().partition(|n| n.from == other);
             side.notices = kept;
-            dropped
+            (key, dropped)
         };
         for notice in dropped {
             notice.slot.discard(&AskError::Closed);
         }
+        Some(key)
+    }
+
+    /// The actors that are watched, with their keys.
+    pub(crate) fn watched(&self) -> Vec<(u64, u64)> {
+        let inbox = lock(&self.inbox);
+        let watched = inbox.side.iter().flat_map(|side| &side.watched);
+        watched.map(|(&other, watched)| (other, watched.key)).collect()
     }
 
     // --- signals
@@ -386,6 +412,11 @@ impl Queue {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether the actor was killed.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.control() & KILL != 0
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -469,7 +500,7 @@ impl Queue {
         let mut inbox = lock(&self.inbox);
         let side = inbox.side.as_mut()?;
         let due = side.notices.iter().position(|notice| {
-            side.watched.get(&notice.from).is_none_or(|&behind| behind <= next)
+            side.watched.get(&notice.from).is_none_or(|watched| watched.behind <= next)
         })?;
         let notice = side.notices.remove(due)?;
         side.watched.remove(&notice.from);
@@ -538,6 +569,15 @@ impl Queue {
 
     // --- sight
 
+    /// How many messages were handled, whatever became of them: changes with each message.
+    pub(crate) fn begun(&self) -> u64 {
+        let counts = &self.counts;
+        [&counts.handled, &counts.failed, &counts.withdrawn]
+            .map(|count| count.load(Ordering::Relaxed))
+            .iter()
+            .sum()
+    }
+
     /// How many messages wait or are being handled, and what became of the others.
     pub(crate) fn stats(&self) -> MailboxStats {
         let counts = &self.counts;
@@ -580,8 +620,8 @@ impl Inbox {
             side.spans.push_back((behind - 1, span));
         }
         if !side.watched.is_empty() {
-            if let Some(last) = side.watched.get_mut(&turn::current_actor()) {
-                *last = behind;
+            if let Some(watched) = side.watched.get_mut(&turn::current_actor()) {
+                watched.behind = behind;
             }
         }
     }

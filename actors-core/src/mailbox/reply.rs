@@ -475,6 +475,11 @@ impl<R> TypedDuty<R> {
         unsafe { self.duty.complete(reply) };
     }
 
+    /// See [`Duty::take_away`].
+    pub(crate) fn take_away(self) -> Self {
+        Self { duty: self.duty.take_away(), _reply: PhantomData }
+    }
+
     pub(crate) fn into_duty(self) -> Duty {
         self.duty
     }

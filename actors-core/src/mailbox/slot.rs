@@ -110,7 +110,7 @@ impl FutureBuf {
 }
 
 /// Who opens slots: keeps the duty to answer while the handler of an ask runs.
-pub(crate) trait Opener: 'static {
+pub trait Opener: 'static {
     /// An ask is about to be handled.
     fn begin(&mut self, duty: Duty);
     /// It was handled, and the handler's future has gone: what is left of the duty. `None` when the

@@ -22,7 +22,7 @@ thread_local! {
 pub(crate) struct Turn {
     actor: u64,
     waits_for: AtomicU64,
-    also: Mutex<Vec<u64>>,
+    also: Mutex<Vec<Wait>>,
     /// The length of `also`, so that one who follows the chain need not lock it.
     also_len: AtomicUsize,
     /// When the asker of the current message gives up; see [`Deadline`].
@@ -31,6 +31,14 @@ pub(crate) struct Turn {
     message: AtomicPtr<SlotVt>,
     /// When the current message was begun, in [`nanos`]; 0 where nobody measures.
     since: AtomicU64,
+}
+
+/// One actor that is waited for.
+struct Wait {
+    /// Whom the message was sent to.
+    sent_to: u64,
+    /// Who is to answer it now; 0 when that is not known.
+    answers: u64,
 }
 
 impl Turn {
@@ -60,7 +68,7 @@ impl Turn {
         let free = self.waits_for.compare_exchange(0, other, Ordering::SeqCst, Ordering::Relaxed);
         if free.is_err() {
             let mut also = lock(&self.also);
-            also.push(other);
+            also.push(Wait { sent_to: other, answers: other });
             self.also_len.store(also.len(), Ordering::SeqCst);
         }
     }
@@ -71,10 +79,23 @@ impl Turn {
         let first = self.waits_for.compare_exchange(other, 0, Ordering::Release, Ordering::Relaxed);
         if first.is_err() {
             let mut also = lock(&self.also);
-            if let Some(at) = also.iter().position(|&noted| noted == other) {
+            if let Some(at) = also.iter().position(|wait| wait.sent_to == other) {
                 also.swap_remove(at);
                 self.also_len.store(also.len(), Ordering::SeqCst);
             }
+        }
+    }
+
+    /// Notes that not `from` but `to` is to answer a message that this actor waits for; 0 when that
+    /// is not known.
+    pub(crate) fn now_answers(&self, from: u64, to: u64) {
+        let mut also = lock(&self.also);
+        let first = self.waits_for.compare_exchange(from, 0, Ordering::SeqCst, Ordering::Relaxed);
+        if first.is_ok() {
+            also.push(Wait { sent_to: from, answers: to });
+            self.also_len.store(also.len(), Ordering::SeqCst);
+        } else if let Some(wait) = also.iter_mut().find(|wait| wait.answers == from) {
+            wait.answers = to;
         }
     }
 
@@ -85,8 +106,8 @@ impl Turn {
             f(first);
         }
         if self.also_len.load(Ordering::SeqCst) != 0 {
-            for &other in lock(&self.also).iter() {
-                f(other);
+            for wait in lock(&self.also).iter().filter(|wait| wait.answers != 0) {
+                f(wait.answers);
             }
         }
     }
@@ -96,7 +117,7 @@ impl Turn {
         Deadline(self.deadline.load(Ordering::Relaxed))
     }
 
-    pub(super) fn set_deadline(&self, deadline: Deadline) {
+    pub(crate) fn set_deadline(&self, deadline: Deadline) {
         self.deadline.store(deadline.0, Ordering::Relaxed);
     }
 

@@ -1,0 +1,129 @@
+//! `#[main]` and `#[test]`: an async function below a runtime of its own.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{AttrStyle, Attribute, ItemFn, Visibility};
+
+use crate::attr::{Flavor, RuntimeOptions};
+use crate::faults::Faults;
+
+pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let options = RuntimeOptions::read(args, Flavor::MultiThread, &mut faults);
+    let Some(function) = faults.keep(syn::parse2(item.clone())) else {
+        return quote!(#item #faults);
+    };
+    expand(function, &options, None, faults)
+}
+
+pub(crate) fn test(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let options = RuntimeOptions::read(args, Flavor::CurrentThread, &mut faults);
+    let Some(mut function) = faults.keep(syn::parse2::<ItemFn>(item.clone())) else {
+        return quote!(#item #faults);
+    };
+    function.attrs.retain(|attr| {
+        let is_test = attr
+            .path()
+            .segments
+            .last()
+            .is_some_and(|it| it.ident == "test");
+        if is_test {
+            faults.at(
+                attr,
+                "the function is a test already; remove this attribute",
+            );
+        }
+        !is_test
+    });
+    let test = quote!(#[::core::prelude::v1::test]);
+    expand(function, &options, Some(&test), faults)
+}
+
+/// Puts the user's function, as written, inside one that runs it.
+///
+/// The function stays a function, so a body of another type than the signature promises is an
+/// error at the user's own line. In an `async` block it would be one at the call of `block_on`.
+fn expand(
+    mut function: ItemFn,
+    options: &RuntimeOptions,
+    test: Option<&TokenStream>,
+    mut faults: Faults,
+) -> TokenStream {
+    let is_async = function.sig.asyncness.is_some();
+    if !is_async {
+        faults.at(
+            function.sig.fn_token,
+            "the function must be `async`: write `async fn`",
+        );
+    }
+    check_signature(&function, &mut faults);
+    let is_sound = faults.is_empty();
+
+    let (attrs, inner): (_, Vec<Attribute>) = function
+        .attrs
+        .into_iter()
+        .partition(|attr| matches!(attr.style, AttrStyle::Outer));
+    function.attrs = inner;
+    let vis = std::mem::replace(&mut function.vis, Visibility::Inherited);
+    let (name, output) = (&function.sig.ident, &function.sig.output);
+    let run = if is_sound {
+        block_on(options, &quote!(#name()))
+    } else {
+        quote!(::core::unreachable!())
+    };
+    quote! {
+        #faults
+        #(#attrs)*
+        #test
+        #vis fn #name() #output {
+            #[allow(dead_code, clippy::unused_async)]
+            #function
+            #run
+        }
+    }
+}
+
+fn check_signature(function: &ItemFn, faults: &mut Faults) {
+    let sig = &function.sig;
+    if let Some(first) = sig.inputs.first() {
+        faults.at(
+            first,
+            "nothing calls this function with arguments; remove the parameters",
+        );
+    }
+    if let Some(first) = sig.generics.params.first() {
+        faults.at(
+            first,
+            "nothing says what this parameter stands for; remove it",
+        );
+    }
+    if let Some(unsafety) = &sig.unsafety {
+        faults.at(
+            unsafety,
+            "nothing promises what an `unsafe` function asks for; remove `unsafe`",
+        );
+    }
+}
+
+fn block_on(options: &RuntimeOptions, future: &TokenStream) -> TokenStream {
+    if let Some(span) = options.start_paused {
+        let span = Span::mixed_site().located_at(span);
+        return quote_spanned!(span=> ::actors_core::__private::block_on_paused(#future));
+    }
+    let flavor = match options.flavor {
+        Flavor::CurrentThread => quote!(CurrentThread),
+        Flavor::MultiThread => quote!(MultiThread),
+    };
+    let workers = options.worker_threads.map_or_else(
+        || quote!(::core::option::Option::None),
+        |count| quote!(::core::option::Option::Some(#count)),
+    );
+    quote! {
+        ::actors_core::__private::block_on(
+            ::actors_core::__private::Flavor::#flavor,
+            #workers,
+            #future,
+        )
+    }
+}

@@ -1,0 +1,171 @@
+//! The verbs on `Addr`: ask, tell, send, and their blocking forms.
+//!
+//! All of them go through a port: the mailbox, and how a message is sealed for it. An address makes
+//! one from the actor's type, a `Recipient` carries one along.
+use crate::actor::Message;
+use crate::addr::Addr;
+use crate::blocking;
+use crate::call::{Ask, Reply, Watch, overflow};
+use crate::cell::Cell;
+use crate::error::{AskError, SendError, TellError};
+use crate::event::{self, DeadLetterReason};
+use crate::mailbox::{Port, Refused};
+use crate::message::MessageFor;
+
+/// How a message of type `M` gets into a mailbox.
+pub(crate) type PortFor<'a, M> = Port<'a, M, <M as Message>::Reply, Cell>;
+
+impl<A: 'static> Addr<A> {
+    /// Asks: a future of the reply. See [`Ask`].
+    #[inline]
+    pub fn ask<M, On>(&self, msg: M) -> Ask<'_, M::Reply>
+    where
+        M: MessageFor<A, On>,
+    {
+        Ask::new(self.port::<M, On>().call(msg))
+    }
+
+    /// Posts an ask now, without waiting for room, and gives the future object; or the message
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// As [`tell`](Self::tell).
+    pub fn try_ask<M, On>(&self, msg: M) -> Result<Reply<M::Reply>, TellError<M>>
+    where
+        M: MessageFor<A, On>,
+    {
+        try_ask(self.port::<M, On>(), msg)
+    }
+
+    /// Sends without waiting for anything: fire and forget.
+    ///
+    /// # Errors
+    ///
+    /// `Full` when there is no room (unless the mailbox's [`Overflow`](crate::Overflow) policy
+    /// says otherwise), `Closed` when the actor has stopped or is stopping. Both give the message
+    /// back.
+    #[inline]
+    pub fn tell<M, On>(&self, msg: M) -> Result<(), TellError<M>>
+    where
+        M: MessageFor<A, On>,
+    {
+        tell(self.port::<M, On>(), msg)
+    }
+
+    /// Sends once there is room in the mailbox. Dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when the actor has stopped or is stopping; `Deadlock`, inside of a handler, when
+    /// waiting would close a circle of actors that wait for each other. Both give the message back.
+    pub async fn send<M, On>(&self, msg: M) -> Result<(), SendError<M>>
+    where
+        M: MessageFor<A, On>,
+    {
+        send(self.port::<M, On>(), msg).await
+    }
+
+    /// Asks from code that is not asynchronous, and waits on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As awaiting [`ask`](Self::ask); `WouldBlock` inside of an asynchronous task.
+    pub fn blocking_ask<M, On>(&self, msg: M) -> Result<M::Reply, AskError>
+    where
+        M: MessageFor<A, On>,
+    {
+        self.ask(msg).wait()
+    }
+
+    /// Sends from code that is not asynchronous, and waits for room on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); `WouldBlock` inside of an asynchronous task.
+    pub fn blocking_send<M, On>(&self, msg: M) -> Result<(), SendError<M>>
+    where
+        M: MessageFor<A, On>,
+    {
+        blocking_send(self.port::<M, On>(), msg)
+    }
+
+    #[inline]
+    pub(crate) fn port<M, On>(&self) -> PortFor<'_, M>
+    where
+        M: MessageFor<A, On>,
+    {
+        M::seal().port(&self.tx)
+    }
+}
+
+pub(crate) fn try_ask<M: Message>(
+    port: PortFor<'_, M>,
+    msg: M,
+) -> Result<Reply<M::Reply>, TellError<M>> {
+    Ask::new(port.call(msg)).try_post().map_err(|(refused, call)| {
+        let msg = call.into_message().expect("the ask was made from an `M`");
+        match refused {
+            Refused::Full => TellError::Full(msg),
+            Refused::Closed => TellError::Closed(msg),
+        }
+    })
+}
+
+#[inline]
+pub(crate) fn tell<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), TellError<M>> {
+    let tx = port.tx();
+    match port.tell(msg) {
+        Ok(None) => Ok(()),
+        Ok(Some(displaced)) => {
+            overflow(tx.beside(), displaced);
+            Ok(())
+        }
+        Err((Refused::Full, msg)) => Err(TellError::Full(msg)),
+        Err((Refused::Closed, msg)) => Err(TellError::Closed(msg)),
+    }
+}
+
+pub(crate) async fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), SendError<M>> {
+    let tx = port.tx();
+    match tx.queue().try_room() {
+        Ok(()) => {}
+        Err(Refused::Closed) => return Err(SendError::Closed(msg)),
+        Err(Refused::Full) => {
+            let mut watch = Watch::of(tx.beside().id);
+            if let Err(path) = watch.wait(tx.queue().turn()) {
+                return Err(SendError::Deadlock(msg, path));
+            }
+            if tx.queue().room().await.is_err() {
+                return Err(SendError::Closed(msg));
+            }
+        }
+    }
+    port.tell_in_room(msg).map_err(SendError::Closed)
+}
+
+pub(crate) fn blocking_send<M: Message>(
+    port: PortFor<'_, M>,
+    msg: M,
+) -> Result<(), SendError<M>> {
+    if !blocking::may_block() {
+        return Err(SendError::WouldBlock(msg));
+    }
+    blocking::block_on_until(send(port, msg), || None)
+}
+
+/// Sends whether there is room or not; to dead letters if the actor has stopped.
+pub(crate) fn tell_late<M: Message>(port: PortFor<'_, M>, msg: M) {
+    let cell = port.tx().beside();
+    if port.tell_own(msg).is_err() {
+        let message = std::any::type_name::<M>();
+        event::dead_letter(message, || cell.actor_name(), &DeadLetterReason::Closed);
+    }
+}
+
+/// Posts an ask whether there is room or not. `None`: the actor has stopped or is stopping.
+pub(crate) fn post_own<M: Message>(port: PortFor<'_, M>, msg: M) -> Option<Reply<M::Reply>> {
+    let id = port.tx().beside().id;
+    let pending = port.call(msg).post_own().ok()?;
+    Some(Reply::posted(pending, id))
+}

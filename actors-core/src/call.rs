@@ -1,0 +1,693 @@
+//! `Ask` and `Reply`: an ask before and after it is posted.
+use crate::blocking;
+use crate::cell::{self, Cell};
+use crate::error::{AskError, DeadlockPath};
+use crate::event::{self, DeadLetterReason};
+use crate::id::ActorId;
+use crate::mailbox::{
+    self, Abandoned, Call, Deadline, Displaced, Pending, Refused, Turn, current, outside,
+};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An ask: a future of the reply. Nothing is sent before it is polled or posted.
+///
+/// Awaiting it waits for room in the mailbox if there is none, then for the reply. It ends with the
+/// reply or with one [`AskError`], at once when the actor goes away.
+///
+/// Dropping it withdraws the message: if the handler has not started it never will; if it runs it
+/// is told, by [`Context::cancelled`](crate::Context::cancelled).
+///
+/// It knows the reply's type only, so that it can be returned by traits that are used as `dyn`, and
+/// be made from a value or a future by what stands in for an actor:
+///
+/// ```
+/// use actors_core::{Ask, AskError};
+///
+/// trait Prices: Send + Sync {
+///     fn price(&self, item: u32) -> Ask<'_, u64>;
+/// }
+///
+/// struct Mock;
+/// impl Prices for Mock {
+///     fn price(&self, item: u32) -> Ask<'_, u64> {
+///         Ask::ready(Ok(u64::from(item) * 2))
+///     }
+/// }
+///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), AskError> {
+/// let prices: Box<dyn Prices> = Box::new(Mock);
+/// assert_eq!(prices.price(4).await?, 8);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent until the ask is awaited or posted"]
+pub struct Ask<'a, R> {
+    stage: Stage<'a, R>,
+    timeout: Option<Duration>,
+    watch: Watch,
+}
+
+enum Stage<'a, R> {
+    Draft(Call<'a, R, Cell>),
+    /// The mailbox is full: waits for room.
+    Room(Call<'a, R, Cell>, BoxFuture<'a, Result<(), Refused>>),
+    Posted(Pending<R>),
+    Value(Result<R, AskError>),
+    Future(BoxFuture<'static, Result<R, AskError>>),
+    Over,
+}
+
+// The parts are moved about freely; the futures among them are boxed.
+impl<R> Unpin for Ask<'_, R> {}
+
+impl<'a, R: Send + 'static> Ask<'a, R> {
+    pub(crate) fn new(call: Call<'a, R, Cell>) -> Self {
+        Self::at(Stage::Draft(call))
+    }
+
+    /// An ask that is answered already.
+    pub fn ready(result: Result<R, AskError>) -> Self {
+        Self::at(Stage::Value(result))
+    }
+
+    /// An ask that the future answers. It runs when the ask is polled, and is dropped with it.
+    pub fn from_future(future: impl Future<Output = Result<R, AskError>> + Send + 'static) -> Self {
+        Self::at(Stage::Future(Box::pin(future)))
+    }
+
+    fn at(stage: Stage<'a, R>) -> Self {
+        Self { stage, timeout: None, watch: Watch::default() }
+    }
+
+    /// Gives up when there is no reply within `limit` of the first poll or of posting, whichever
+    /// comes first: the message is withdrawn or its handler told, and the ask ends with
+    /// [`AskError::TimedOut`].
+    ///
+    /// Sets the deadline that the handler sees by [`Context::deadline`](crate::Context::deadline),
+    /// and that the asks made by the handler inherit. The time is tokio's, so a test that has
+    /// paused it drives it.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Posts the message now and gives the future object, to be looked at later.
+    ///
+    /// # Errors
+    ///
+    /// `Full` when there is no room, `Closed` when the actor has stopped or is stopping,
+    /// `TimedOut` when the deadline inherited from the message being handled has passed.
+    ///
+    /// An ask made [from a future](Self::from_future) is posted without effect: the future runs
+    /// when the reply is polled.
+    pub fn post(mut self) -> Result<Reply<R>, AskError> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Draft(call) | Stage::Room(call, _) => {
+                self.stage = Stage::Draft(self.address(call)?);
+                self.try_post().map_err(|(refused, _)| match refused {
+                    Refused::Full => AskError::Full,
+                    Refused::Closed => AskError::Closed,
+                })
+            }
+            Stage::Posted(pending) => Ok(self.reply(Posted::Pending(pending))),
+            Stage::Value(result) => Ok(self.reply(Posted::Done(result))),
+            Stage::Future(future) => Ok(self.reply(Posted::Future(future))),
+            Stage::Over => Err(AskError::Closed),
+        }
+    }
+
+    /// Waits for the reply on this thread, which must not run an asynchronous task.
+    ///
+    /// # Errors
+    ///
+    /// As awaiting it; `WouldBlock` inside of a task, which it would stall. Nothing was sent then.
+    pub fn wait(mut self) -> Result<R, AskError> {
+        if !blocking::may_block() {
+            return Err(AskError::WouldBlock);
+        }
+        let deadline = std::cell::Cell::new(Deadline::NONE);
+        let ask = poll_fn(|cx| {
+            let polled = Pin::new(&mut self).poll(cx);
+            deadline.set(self.watch.deadline);
+            polled
+        });
+        blocking::block_on_until(ask, || deadline.get().time())
+    }
+
+    /// Posts without looking at deadlines, or gives the call back. For asks to actors that are not
+    /// posted yet.
+    pub(crate) fn try_post(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
+        let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("only drafts are posted");
+        };
+        let tx = call.tx();
+        let (pending, displaced) = call.offer()?;
+        if let Some(displaced) = displaced {
+            overflow(tx.beside(), displaced);
+        }
+        self.watch.target = tx.beside().id.get();
+        Ok(self.reply(Posted::Pending(pending)))
+    }
+
+    fn reply(&mut self, stage: Posted<R>) -> Reply<R> {
+        Reply { stage, watch: mem::take(&mut self.watch) }
+    }
+
+    /// Settles the deadline, and writes it and the asker on the message.
+    fn address(&mut self, mut call: Call<'a, R, Cell>) -> Result<Call<'a, R, Cell>, AskError> {
+        self.watch.target = call.tx().beside().id.get();
+        let (asker, inherited) = current(|turn| match turn {
+            Some(turn) => (turn.actor(), turn.deadline()),
+            None => (0, Deadline::NONE),
+        });
+        if asker == 0 && self.timeout.is_none() {
+            return Ok(call);
+        }
+        let mut deadline = inherited;
+        if inherited.is_some() && inherited.time().is_some_and(|time| time <= Instant::now()) {
+            return Err(AskError::TimedOut { may_have_run: false });
+        }
+        if let Some(limit) = self.timeout.take() {
+            if let Some(time) = Instant::now().checked_add(limit) {
+                deadline = deadline.min(Deadline::at(time));
+            }
+        }
+        self.watch.deadline = deadline;
+        call.draft().address(asker, deadline);
+        Ok(call)
+    }
+
+    fn poll_draft(
+        &mut self,
+        mut call: Call<'a, R, Cell>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, AskError>> {
+        call = match self.address(call) {
+            Ok(call) => call,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if let Err(path) = self.watch.wait(call.tx().queue().turn()) {
+            return Poll::Ready(Err(AskError::Deadlock { path, may_have_run: false }));
+        }
+        match call.tx().queue().try_room() {
+            Ok(()) => self.post_in_room(call, cx),
+            Err(Refused::Closed) => Poll::Ready(Err(AskError::Closed)),
+            Err(Refused::Full) => {
+                let room = Box::pin(call.tx().queue().room());
+                self.stage = Stage::Room(call, room);
+                Poll::Pending
+            }
+        }
+    }
+
+    #[inline]
+    fn post_in_room(
+        &mut self,
+        mut call: Call<'a, R, Cell>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, AskError>> {
+        call.set_waker(cx.waker());
+        match call.post() {
+            Ok(pending) => {
+                self.stage = Stage::Posted(pending);
+                // The timer, if any, is set by the next turn of the loop.
+                if self.watch.deadline.is_some() { self.poll_posted(cx) } else { Poll::Pending }
+            }
+            Err(_) => Poll::Ready(Err(AskError::Closed)),
+        }
+    }
+
+    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
+            return Poll::Pending;
+        };
+        match self.watch.poll(pending, cx) {
+            Ok(result) => Poll::Ready(result),
+            Err(pending) => {
+                self.stage = Stage::Posted(pending);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<R: Send + 'static> Future for Ask<'_, R> {
+    type Output = Result<R, AskError>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match mem::replace(&mut this.stage, Stage::Over) {
+                Stage::Posted(pending) => match this.watch.poll(pending, cx) {
+                    Ok(result) => return Poll::Ready(result),
+                    Err(pending) => {
+                        this.stage = Stage::Posted(pending);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Draft(call) => match this.poll_draft(call, cx) {
+                    Poll::Pending if matches!(this.stage, Stage::Room(..)) => {}
+                    polled => {
+                        if polled.is_ready() {
+                            this.watch.over();
+                        }
+                        return polled;
+                    }
+                },
+                Stage::Room(call, mut room) => {
+                    match room.as_mut().poll(cx) {
+                        Poll::Ready(Ok(())) => return this.post_in_room(call, cx),
+                        Poll::Ready(Err(_)) => {
+                            this.watch.over();
+                            return Poll::Ready(Err(AskError::Closed));
+                        }
+                        Poll::Pending => {}
+                    }
+                    if this.watch.poll_timer(cx).is_ready() {
+                        this.watch.over();
+                        return Poll::Ready(Err(AskError::TimedOut { may_have_run: false }));
+                    }
+                    this.stage = Stage::Room(call, room);
+                    return Poll::Pending;
+                }
+                Stage::Value(result) => return Poll::Ready(result),
+                Stage::Future(mut future) => {
+                    if let Some(limit) = this.timeout.take() {
+                        this.watch.deadline =
+                            Instant::now().checked_add(limit).map_or(Deadline::NONE, Deadline::at);
+                    }
+                    if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                        return Poll::Ready(result);
+                    }
+                    if this.watch.poll_timer(cx).is_ready() {
+                        return Poll::Ready(Err(AskError::TimedOut { may_have_run: true }));
+                    }
+                    this.stage = Stage::Future(future);
+                    return Poll::Pending;
+                }
+                Stage::Over => panic!("an ask was polled after it was ready"),
+            }
+        }
+    }
+}
+
+impl<R> fmt::Debug for Ask<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("reply", &std::any::type_name::<R>()).finish_non_exhaustive()
+    }
+}
+
+/// A posted ask: a future object, whose state and result can be asked for, and which can be waited
+/// for, cancelled, or left to itself.
+///
+/// A plain future too, so that whatever combines futures combines replies. Dropping it withdraws
+/// the message, or tells its handler; [`detach`](Self::detach) does not.
+///
+/// ```
+/// # use actors_core::{Actor, handlers};
+/// # #[derive(Actor, Default)]
+/// # struct Counter { n: i64 }
+/// # #[handlers]
+/// # impl Counter { fn inc(&mut self, by: i64) -> i64 { self.n += by; self.n } }
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
+/// let counter = Counter::default().spawn();
+/// let mut first = counter.inc(1).post()?;
+/// let second = counter.inc(2).post()?;
+/// assert_eq!(second.await?, 3);
+/// assert!(first.is_ready());
+/// assert_eq!(first.try_take().expect("it is ready")?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a reply withdraws its message; `detach` leaves it to itself"]
+pub struct Reply<R> {
+    stage: Posted<R>,
+    watch: Watch,
+}
+
+enum Posted<R> {
+    Pending(Pending<R>),
+    Future(BoxFuture<'static, Result<R, AskError>>),
+    Done(Result<R, AskError>),
+    Taken,
+}
+
+// The reply is moved out, never pinned.
+impl<R> Unpin for Reply<R> {}
+
+impl<R: Send + 'static> Reply<R> {
+    pub(crate) fn posted(pending: Pending<R>, target: ActorId) -> Self {
+        Self { stage: Posted::Pending(pending), watch: Watch::of(target) }
+    }
+
+    /// Whether there is a result: the reply or an error. Also true once it was taken.
+    pub fn is_ready(&self) -> bool {
+        match &self.stage {
+            Posted::Pending(pending) => pending.is_ready(),
+            Posted::Future(_) => false,
+            Posted::Done(_) | Posted::Taken => true,
+        }
+    }
+
+    /// Takes the result, if there is one. `None` also when it was taken before.
+    pub fn try_take(&mut self) -> Option<Result<R, AskError>> {
+        match mem::replace(&mut self.stage, Posted::Taken) {
+            Posted::Pending(pending) if !pending.is_ready() => {
+                self.stage = Posted::Pending(pending);
+                None
+            }
+            Posted::Pending(pending) => match pending.abandon() {
+                Abandoned::Done(result) => Some(result),
+                // Not after `is_ready`.
+                Abandoned::Withdrawn | Abandoned::Running => None,
+            },
+            Posted::Done(result) => Some(result),
+            Posted::Future(future) => {
+                self.stage = Posted::Future(future);
+                None
+            }
+            Posted::Taken => None,
+        }
+    }
+
+    /// Gives up: a message that waits is withdrawn, a handler that runs is told. Returns whether
+    /// the message will never have been handled. The result is `Cancelled` from now on, unless
+    /// there was one already.
+    pub fn cancel(&mut self) -> bool {
+        match mem::replace(&mut self.stage, Posted::Taken) {
+            Posted::Pending(pending) => {
+                let (result, withdrawn) = match pending.abandon() {
+                    Abandoned::Withdrawn => {
+                        (Err(AskError::Cancelled { may_have_run: false }), true)
+                    }
+                    Abandoned::Running => (Err(AskError::Cancelled { may_have_run: true }), false),
+                    Abandoned::Done(result) => (result, false),
+                };
+                self.stage = Posted::Done(result);
+                self.watch.over();
+                withdrawn
+            }
+            Posted::Future(_) => {
+                self.stage = Posted::Done(Err(AskError::Cancelled { may_have_run: true }));
+                false
+            }
+            other => {
+                self.stage = other;
+                false
+            }
+        }
+    }
+
+    /// Waits for the result on this thread, which must not run an asynchronous task.
+    ///
+    /// # Errors
+    ///
+    /// As awaiting it; `WouldBlock` inside of a task, which it would stall. The message is then
+    /// withdrawn, since the reply is used up.
+    pub fn wait(self) -> Result<R, AskError> {
+        if !blocking::may_block() {
+            return Err(AskError::WouldBlock);
+        }
+        let deadline = self.watch.deadline;
+        blocking::block_on_until(self, || deadline.time())
+    }
+
+    /// Waits for the result on this thread for at most `limit`. `None`: there is none yet, and the
+    /// reply can be asked again.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait); but `WouldBlock` leaves the reply as it is.
+    pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, AskError>> {
+        if matches!(self.stage, Posted::Taken) {
+            return None;
+        }
+        if !blocking::may_block() {
+            return Some(Err(AskError::WouldBlock));
+        }
+        blocking::block_on_timeout(self, limit)
+    }
+
+    /// Gives up when there is no result within `limit` from now, as [`Ask::timeout`]. The handler's
+    /// deadline was settled when the ask was posted, and stays.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        if let Some(time) = Instant::now().checked_add(limit) {
+            self.watch.deadline = self.watch.deadline.min(Deadline::at(time));
+        }
+        self
+    }
+
+    /// Calls `f` with the result, once: in this thread if it is there, else in the one that answers
+    /// (mostly the actor's). Keep it short. A panic in it is caught and reported by `tracing`.
+    pub fn on_ready(self, f: impl FnOnce(Result<R, AskError>) + Send + 'static) {
+        let task = Arc::new(OnReady(Mutex::new(Some((self, f)))));
+        task.run();
+    }
+
+    /// Lets go of the result but not of the message, which is handled all the same.
+    pub fn detach(mut self) {
+        self.watch.over();
+        if let Posted::Pending(pending) = mem::replace(&mut self.stage, Posted::Taken) {
+            pending.detach();
+        }
+    }
+}
+
+impl<R: Send + 'static> Future for Reply<R> {
+    type Output = Result<R, AskError>;
+
+    /// # Panics
+    ///
+    /// When polled again after the result was taken.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match mem::replace(&mut this.stage, Posted::Taken) {
+            Posted::Done(result) => Poll::Ready(result),
+            Posted::Future(mut future) => {
+                if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                    return Poll::Ready(result);
+                }
+                if this.watch.poll_timer(cx).is_ready() {
+                    return Poll::Ready(Err(AskError::TimedOut { may_have_run: true }));
+                }
+                this.stage = Posted::Future(future);
+                Poll::Pending
+            }
+            Posted::Pending(pending) => {
+                if !pending.is_ready() {
+                    if let Err(path) = this.watch.wait_for_target() {
+                        let may_have_run = !matches!(pending.abandon(), Abandoned::Withdrawn);
+                        return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
+                    }
+                }
+                match this.watch.poll(pending, cx) {
+                    Ok(result) => Poll::Ready(result),
+                    Err(pending) => {
+                        this.stage = Posted::Pending(pending);
+                        Poll::Pending
+                    }
+                }
+            }
+            Posted::Taken => panic!("a reply was polled after its result was taken"),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Reply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.stage {
+            Posted::Pending(pending) if pending.is_ready() => "ready",
+            Posted::Pending(pending) if pending.has_started() => "running",
+            Posted::Pending(_) | Posted::Future(_) => "waiting",
+            Posted::Done(_) => "ready",
+            Posted::Taken => "taken",
+        };
+        f.debug_struct("Reply").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+/// What goes on while an ask waits: its timer, and the note that an actor waits for another.
+#[derive(Default)]
+pub(crate) struct Watch {
+    target: u64,
+    /// The actor whose handler waits; 0 for none.
+    waiter: u64,
+    deadline: Deadline,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// For a wait for this actor.
+    pub(crate) fn of(target: ActorId) -> Self {
+        Self { target: target.get(), waiter: 0, deadline: Deadline::NONE, timer: None }
+    }
+
+    /// Notes, inside of a handler, that its actor waits for the target, whose turn this is.
+    ///
+    /// # Errors
+    ///
+    /// The circle that this closes, if it does; then nothing is noted.
+    #[inline]
+    pub(crate) fn wait(&mut self, target: &Turn) -> Result<(), DeadlockPath> {
+        current(|me| match me {
+            Some(me) if self.waiter == 0 => self.wait_as(me, target),
+            _ => Ok(()),
+        })
+    }
+
+    fn wait_as(&mut self, me: &Turn, target: &Turn) -> Result<(), DeadlockPath> {
+        me.wait_for(self.target);
+        self.waiter = me.actor();
+        match cell::find_circle(me.actor(), self.target, target) {
+            None => Ok(()),
+            Some(path) => {
+                self.over();
+                Err(path)
+            }
+        }
+    }
+
+    /// The same for a target that is known by its id only.
+    fn wait_for_target(&mut self) -> Result<(), DeadlockPath> {
+        current(|me| {
+            let (Some(me), 0) = (me, self.waiter) else { return Ok(()) };
+            let Some(target) = ActorId::from_number(self.target) else { return Ok(()) };
+            // One that has ended answers soon.
+            let Some(keep) = cell::find(target, Clone::clone) else { return Ok(()) };
+            self.wait_as(me, keep.queue().turn())
+        })
+    }
+
+    /// The wait has ended.
+    #[inline]
+    fn over(&mut self) {
+        let waiter = mem::take(&mut self.waiter);
+        if waiter == 0 {
+            return;
+        }
+        let target = self.target;
+        let here = current(|turn| match turn {
+            Some(turn) if turn.actor() == waiter => {
+                turn.waited_for(target);
+                true
+            }
+            _ => false,
+        });
+        if !here {
+            // The ask was begun in a handler and carried elsewhere.
+            let _ = ActorId::from_number(waiter)
+                .and_then(|id| cell::find(id, |keep| keep.queue().turn().waited_for(target)));
+        }
+    }
+
+    /// The result, or the ask back.
+    #[inline]
+    fn poll<R>(
+        &mut self,
+        pending: Pending<R>,
+        cx: &mut Context<'_>,
+    ) -> Result<Result<R, AskError>, Pending<R>> {
+        let pending = match pending.poll(cx.waker()) {
+            Ok(result) => {
+                self.over();
+                return Ok(result);
+            }
+            Err(pending) => pending,
+        };
+        if self.poll_timer(cx).is_pending() {
+            return Err(pending);
+        }
+        self.over();
+        Ok(match pending.abandon() {
+            Abandoned::Withdrawn => Err(AskError::TimedOut { may_have_run: false }),
+            Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
+            Abandoned::Done(result) => result,
+        })
+    }
+
+    /// Ready when the deadline has passed.
+    #[inline]
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.deadline.is_some() {
+            return Poll::Pending;
+        }
+        let Some(time) = self.deadline.time() else { return Poll::Pending };
+        if tokio::runtime::Handle::try_current().is_err() {
+            // A thread that waits looks at the clock by itself.
+            return if time <= Instant::now() { Poll::Ready(()) } else { Poll::Pending };
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));
+        if timer.deadline() != time {
+            timer.as_mut().reset(time);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Watch {
+    #[inline]
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
+/// A reply, and what is to be called with its result: its own waker.
+struct OnReady<R, F>(Mutex<Option<(Reply<R>, F)>>);
+
+impl<R, F> OnReady<R, F>
+where
+    R: Send + 'static,
+    F: FnOnce(Result<R, AskError>) + Send + 'static,
+{
+    fn run(self: &Arc<Self>) {
+        // What runs here may run in any actor's task, and is none of its doing.
+        outside(|| {
+            let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some((mut reply, f)) = waits.take() else { return };
+            let waker = Waker::from(Arc::clone(self));
+            match Pin::new(&mut reply).poll(&mut Context::from_waker(&waker)) {
+                Poll::Pending => *waits = Some((reply, f)),
+                Poll::Ready(result) => {
+                    drop(waits);
+                    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(result))) {
+                        let text = mailbox::panic_text(&*payload);
+                        tracing::error!(%text, "a callback for a reply has panicked");
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl<R, F> Wake for OnReady<R, F>
+where
+    R: Send + 'static,
+    F: FnOnce(Result<R, AskError>) + Send + 'static,
+{
+    fn wake(self: Arc<Self>) {
+        self.run();
+    }
+}
+
+/// A message had to go because the mailbox was full.
+#[cold]
+pub(crate) fn overflow(cell: &Cell, displaced: Displaced) {
+    event::dead_letter(displaced.name(), || cell.actor_name(), &DeadLetterReason::Overflow);
+    displaced.discard(&AskError::Full);
+}

@@ -1,0 +1,372 @@
+//! The two halves of an actor: `Cell`, which its addresses share, and `Live`, which runs; and
+//! `Context`, what a handler sees of its actor.
+use crate::error::{ActorName, DeadlockPath, Error, StopReason};
+use crate::id::ActorId;
+use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Turn, WeakTx};
+use crate::scope::Scope;
+use dashmap::DashMap;
+use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use tracing::Span;
+
+/// What the addresses of an actor share with it, beside its mailbox.
+pub(crate) struct Cell {
+    pub(crate) id: ActorId,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) type_name: &'static str,
+    pub(crate) parent: Option<ActorId>,
+    /// A handler that runs for longer is reported; in milliseconds, 0 for never.
+    pub(crate) stuck_after: u32,
+    pub(crate) incarnation: AtomicU32,
+    state: AtomicU8,
+    ending: Mutex<Ending>,
+    scope: Mutex<Option<Box<Scope<Keep<Self>>>>>,
+}
+
+/// Where an actor is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ActorState {
+    /// Its `started` runs, or waits to run.
+    Starting,
+    /// It handles mail, or waits for it.
+    Running,
+    /// It handles no more mail; its children stop, its `stopped` runs.
+    Stopping,
+    /// It has ended.
+    Stopped,
+}
+
+impl ActorState {
+    const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Stopping, Self::Stopped];
+}
+
+enum Ending {
+    Alive(Vec<Watcher>),
+    Ended(StopReason),
+}
+
+/// Who is told that an actor ended.
+struct Watcher {
+    key: u64,
+    told: Told,
+}
+
+enum Told {
+    Task(Waker),
+    Actor(Box<dyn FnOnce(&StopReason) + Send>),
+}
+
+/// The actors that have not ended.
+static LIVE: LazyLock<DashMap<ActorId, Keep<Cell>, BuildHasherDefault<IdHasher>>> =
+    LazyLock::new(DashMap::default);
+
+/// Spreads ids, which are consecutive numbers, over all bits.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("an id hashes as one number");
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4.
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks is left half-done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cell {
+    pub(crate) fn new(
+        id: ActorId,
+        name: Cow<'static, str>,
+        type_name: &'static str,
+        parent: Option<ActorId>,
+        stuck_after: u32,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            type_name,
+            parent,
+            stuck_after,
+            incarnation: AtomicU32::new(0),
+            state: AtomicU8::new(ActorState::Starting as u8),
+            ending: Mutex::new(Ending::Alive(Vec::new())),
+            scope: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn actor_name(&self) -> ActorName {
+        ActorName::new(self.id, self.name.clone())
+    }
+
+    pub(crate) fn state(&self) -> ActorState {
+        ActorState::ALL[usize::from(self.state.load(Ordering::Acquire))]
+    }
+
+    pub(crate) fn set_state(&self, state: ActorState) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Works on what the actor owns.
+    pub(crate) fn with_scope<R>(&self, f: impl FnOnce(&mut Scope<Keep<Self>>) -> R) -> R {
+        f(lock(&self.scope).get_or_insert_with(|| Box::new(Scope::new())))
+    }
+
+    /// The same, if it owns anything.
+    pub(crate) fn scope_if_any<R>(&self, f: impl FnOnce(&mut Scope<Keep<Self>>) -> R) -> Option<R> {
+        lock(&self.scope).as_deref_mut().map(f)
+    }
+
+    /// Marks the actor as ended and tells everybody who waits for that. Not twice.
+    pub(crate) fn end(&self, reason: &StopReason) {
+        self.set_state(ActorState::Stopped);
+        let before = std::mem::replace(&mut *lock(&self.ending), Ending::Ended(reason.clone()));
+        let Ending::Alive(watchers) = before else { return };
+        for watcher in watchers {
+            match watcher.told {
+                Told::Task(waker) => waker.wake(),
+                Told::Actor(tell) => tell(reason),
+            }
+        }
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        match &*lock(&self.ending) {
+            Ending::Alive(_) => None,
+            Ending::Ended(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Calls `tell` once when the actor ends; at once if it has.
+    pub(crate) fn on_end(&self, key: u64, tell: impl FnOnce(&StopReason) + Send + 'static) {
+        let mut ending = lock(&self.ending);
+        match &mut *ending {
+            Ending::Alive(watchers) => {
+                let at = watchers.partition_point(|watcher| watcher.key < key);
+                watchers.insert(at, Watcher { key, told: Told::Actor(Box::new(tell)) });
+            }
+            Ending::Ended(reason) => {
+                let reason = reason.clone();
+                drop(ending);
+                tell(&reason);
+            }
+        }
+    }
+
+    /// Ready when the actor has ended; else wakes the waker then. `key` tells the waiting apart.
+    pub(crate) fn poll_ended(&self, key: u64, waker: &Waker) -> Poll<StopReason> {
+        match &mut *lock(&self.ending) {
+            Ending::Ended(reason) => Poll::Ready(reason.clone()),
+            Ending::Alive(watchers) => {
+                match watchers.binary_search_by_key(&key, |watcher| watcher.key) {
+                    Ok(at) => match &mut watchers[at].told {
+                        Told::Task(known) => known.clone_from(waker),
+                        Told::Actor(_) => {}
+                    },
+                    Err(at) => {
+                        watchers.insert(at, Watcher { key, told: Told::Task(waker.clone()) });
+                    }
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Forgets who was told by this key.
+    pub(crate) fn forget(&self, key: u64) {
+        if let Ending::Alive(watchers) = &mut *lock(&self.ending) {
+            if let Ok(at) = watchers.binary_search_by_key(&key, |watcher| watcher.key) {
+                watchers.remove(at);
+            }
+        }
+    }
+}
+
+/// A key for [`Cell::on_end`] and [`Cell::poll_ended`]; later ones are greater.
+pub(crate) fn watch_key() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Makes the actor findable by its id, until [`forget`].
+pub(crate) fn remember(keep: Keep<Cell>) {
+    LIVE.insert(keep.beside().id, keep);
+}
+
+pub(crate) fn forget(id: ActorId) {
+    LIVE.remove(&id);
+}
+
+/// Calls `f` with the actor of this id, unless it has ended.
+pub(crate) fn find<R>(id: ActorId, f: impl FnOnce(&Keep<Cell>) -> R) -> Option<R> {
+    LIVE.get(&id).map(|keep| f(&keep))
+}
+
+/// All actors that have not ended. Not one moment's picture: others start and end meanwhile.
+pub(crate) fn live() -> Vec<Keep<Cell>> {
+    LIVE.iter().map(|entry| entry.value().clone()).collect()
+}
+
+/// Calls `f` with each actor that has not ended. It must not spawn or end one.
+pub(crate) fn for_each_live(mut f: impl FnMut(&Keep<Cell>)) {
+    for entry in LIVE.iter() {
+        f(entry.value());
+    }
+}
+
+pub(crate) fn live_count() -> usize {
+    LIVE.len()
+}
+
+/// The circle that closes when the actor `me` waits for `other`, if there is one.
+pub(crate) fn find_circle(me: u64, other: u64, turn: &Turn) -> Option<DeadlockPath> {
+    let mut first = Vec::new();
+    turn.waits(|next| first.push(next));
+    if other != me && first.is_empty() {
+        return None;
+    }
+    // Depth first, along who waits for whom; `path` leads from `other` to where we are.
+    let mut path = vec![(other, first)];
+    let mut seen = HashSet::from([other]);
+    while let Some((at, waits)) = path.last_mut() {
+        if *at == me {
+            // `me` comes last; in the message it comes first.
+            path.rotate_right(1);
+            return Some(DeadlockPath::new(path.iter().filter_map(|(at, _)| name(*at)).collect()));
+        }
+        let Some(next) = waits.pop() else {
+            path.pop();
+            continue;
+        };
+        if next == me || seen.insert(next) {
+            let mut waits = Vec::new();
+            if next != me {
+                let _ = ActorId::from_number(next).and_then(|id| {
+                    find(id, |keep| keep.queue().turn().waits(|next| waits.push(next)))
+                });
+            }
+            path.push((next, waits));
+        }
+    }
+    None
+}
+
+fn name(actor: u64) -> Option<ActorName> {
+    find(ActorId::from_number(actor)?, |keep| keep.beside().actor_name())
+}
+
+/// What an actor's handlers see of it: its address, its mailbox, its children, and the message
+/// they are handling.
+pub struct Context<A> {
+    pub(crate) tx: WeakTx<Live<A>, Cell>,
+    /// The duty to answer the message being handled.
+    pub(crate) duty: Option<Duty>,
+    /// Why the actor gives up.
+    pub(crate) failure: Option<Error>,
+    pub(crate) stash: Option<Box<Stash<Live<A>>>>,
+    pub(crate) stash_limit: u32,
+}
+
+/// Mail that was put aside.
+pub(crate) struct Stash<O> {
+    pub(crate) aside: VecDeque<Sealed<O>>,
+    /// What comes back after the running handler.
+    pub(crate) back: VecDeque<Sealed<O>>,
+}
+
+impl<O> Default for Stash<O> {
+    fn default() -> Self {
+        Self { aside: VecDeque::new(), back: VecDeque::new() }
+    }
+}
+
+impl<A> Context<A> {
+    pub(crate) fn new(tx: WeakTx<Live<A>, Cell>, stash_limit: u32) -> Self {
+        Self {
+            tx,
+            duty: None,
+            failure: None,
+            stash: None,
+            stash_limit,
+        }
+    }
+
+    pub(crate) fn cell(&self) -> &Cell {
+        self.tx.keep().beside()
+    }
+
+    pub(crate) fn queue(&self) -> &mailbox::Queue {
+        self.tx.keep().queue()
+    }
+}
+
+impl<A> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("actor", &self.cell().actor_name()).finish_non_exhaustive()
+    }
+}
+
+/// The half of an actor that runs: what its handlers borrow.
+pub struct Live<A> {
+    pub(crate) actor: A,
+    pub(crate) ctx: Context<A>,
+}
+
+impl<A: 'static> Opener for Live<A> {
+    fn begin(&mut self, duty: Duty) {
+        let deadline = duty.deadline();
+        if deadline.is_some() {
+            self.ctx.queue().turn().set_deadline(deadline);
+        }
+        self.ctx.duty = Some(duty);
+    }
+
+    #[inline]
+    fn end(&mut self) -> Option<Duty> {
+        let duty = self.ctx.duty.take()?;
+        if duty.deadline().is_some() {
+            self.ctx.queue().turn().set_deadline(mailbox::Deadline::NONE);
+        }
+        Some(duty)
+    }
+
+    fn unstash(&mut self) -> VecDeque<Sealed<Self>> {
+        self.ctx.stash.as_mut().map(|stash| std::mem::take(&mut stash.back)).unwrap_or_default()
+    }
+
+    fn span(&self, message: &'static str, is_ask: bool, sender: Option<Span>) -> Span {
+        let actor = self.ctx.cell().actor_name();
+        let span = match &sender {
+            Some(sender) if is_ask => {
+                tracing::debug_span!(parent: sender, "handle", %actor, message)
+            }
+            _ => tracing::debug_span!(parent: None, "handle", %actor, message),
+        };
+        if let (false, Some(sender)) = (is_ask, sender) {
+            span.follows_from(sender);
+        }
+        span
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for Live<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("actor", &self.actor).field("ctx", &self.ctx).finish()
+    }
+}

@@ -1,0 +1,179 @@
+//! A look at the actors of this process: a snapshot, a subscription, and who is stuck.
+use crate::cell::{self, ActorState, Cell};
+use crate::event::{self, Event, Events, SUBSCRIBERS};
+use crate::id::ActorId;
+use crate::mailbox::{Keep, MailboxStats, WATCHERS};
+use crate::policy::Capacity;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One live actor, as it was when the snapshot was taken.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ActorInfo {
+    /// Its id.
+    pub id: ActorId,
+    /// Its name.
+    pub name: String,
+    /// The type of its state.
+    pub type_name: &'static str,
+    /// The actor whose child it is.
+    pub parent: Option<ActorId>,
+    /// Where it is in its life.
+    pub state: ActorState,
+    /// How many messages its mailbox holds.
+    pub capacity: Capacity,
+    /// What became of its messages; `waiting` is the mailbox's length.
+    pub mailbox: MailboxStats,
+    /// How often its supervisor has started it before.
+    pub incarnation: u32,
+    /// The type of the message it is handling.
+    pub message: Option<&'static str>,
+    /// Since when it handles that. Known only for messages that were begun while a [`Timings`] is
+    /// held.
+    pub since: Option<Instant>,
+}
+
+/// The actors that have not ended, in the order of their ids.
+///
+/// Cheap for the actors, which go on; so each is described as it is when its turn comes.
+pub fn actors() -> Vec<ActorInfo> {
+    let mut actors: Vec<ActorInfo> = cell::live().iter().map(info).collect();
+    actors.sort_unstable_by_key(|actor| actor.id);
+    actors
+}
+
+/// How many actors have not ended.
+pub fn actor_count() -> usize {
+    cell::live_count()
+}
+
+fn info(keep: &Keep<Cell>) -> ActorInfo {
+    let (cell, queue) = (keep.beside(), keep.queue());
+    let (message, since) = queue.turn().message().unzip();
+    ActorInfo {
+        id: cell.id,
+        name: cell.name.clone().into_owned(),
+        type_name: cell.type_name,
+        parent: cell.parent,
+        state: cell.state(),
+        capacity: queue.capacity(),
+        mailbox: queue.stats(),
+        incarnation: cell.incarnation.load(Ordering::Relaxed),
+        message,
+        since: since.flatten(),
+    }
+}
+
+/// As long as one is held, actors note when they begin a message, at the cost of a look at the
+/// clock for each.
+#[derive(Debug)]
+pub struct Timings(());
+
+impl Timings {
+    /// Begins.
+    pub fn measure() -> Self {
+        WATCHERS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Timings {
+    fn drop(&mut self) {
+        WATCHERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Subscribes to what happens to the actors of this process: starts and ends with their reasons,
+/// dead letters, stuck handlers.
+///
+/// ```
+/// use actors_core::{Actor, Event, events};
+///
+/// #[derive(Actor)]
+/// struct Brief;
+///
+/// # #[actors_core::main]
+/// # async fn main() {
+/// let mut events = events();
+/// let brief = Brief.spawn();
+/// brief.stop();
+/// loop {
+///     if let Event::Stopped { actor, reason, .. } = events.recv().await {
+///         assert_eq!(actor.id(), brief.id());
+///         assert!(reason.is_normal());
+///         break;
+///     }
+/// }
+/// # }
+/// ```
+pub fn events() -> Events {
+    watch_for_stuck();
+    Events::subscribe()
+}
+
+/// How often the monitor looks, at the most.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Starts the thread that reports handlers which run for too long, if it does not run yet. It is
+/// needed only when there is somebody to report to.
+pub(crate) fn watch_for_stuck() {
+    static MONITOR: OnceLock<()> = OnceLock::new();
+    MONITOR.get_or_init(|| {
+        let monitor = thread::Builder::new().name("actors-monitor".into()).spawn(monitor);
+        if let Err(error) = monitor {
+            tracing::error!(%error, "stuck handlers are not reported: no thread");
+        }
+    });
+}
+
+/// A handler that was seen running.
+struct Seen {
+    /// How many messages its actor had handled before: tells one message from the next.
+    handled: u64,
+    at: Instant,
+    told: bool,
+}
+
+fn monitor() {
+    let mut seen: HashMap<ActorId, Seen> = HashMap::new();
+    loop {
+        let began = Instant::now();
+        seen = look(&seen);
+        // Of a process with very many actors this takes one part in fifty, not more.
+        thread::sleep(LOOK_EVERY.max(began.elapsed() * 50));
+    }
+}
+
+/// Looks at all actors once, reports the stuck, and gives what was seen.
+fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
+    let mut seen = HashMap::new();
+    if SUBSCRIBERS.load(Ordering::Relaxed) == 0 && !tracing::enabled!(tracing::Level::WARN) {
+        return seen;
+    }
+    let now = Instant::now();
+    cell::for_each_live(|keep| {
+        let (cell, queue) = (keep.beside(), keep.queue());
+        if cell.stuck_after == 0 {
+            return;
+        }
+        let Some((message, _)) = queue.turn().message() else { return };
+        let handled = queue.begun();
+        let (at, mut told) = match before.get(&cell.id) {
+            Some(seen) if seen.handled == handled => (seen.at, seen.told),
+            _ => (now, false),
+        };
+        let running = now - at;
+        if !told && running >= Duration::from_millis(cell.stuck_after.into()) {
+            told = true;
+            let actor = cell.actor_name();
+            tracing::warn!(%actor, message_type = message, ?running, "stuck");
+            event::emit(|| Event::Stuck { actor, message, running });
+        }
+        seen.insert(cell.id, Seen { handled, at, told });
+    });
+    seen
+}

@@ -1,0 +1,334 @@
+//! A value becomes a running actor.
+use crate::actor::{Actor, LocalActor};
+use crate::addr::Addr;
+use crate::cell::{self, Cell, Context, Live};
+use crate::error::{SpawnError, StopReason};
+use crate::id::ActorId;
+use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
+use crate::policy::{Capacity, Overflow};
+use crate::registry;
+use crate::run::{Hooks, Shell, run, settle};
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// How an actor is started.
+///
+/// ```
+/// use actors_core::{Actor, Capacity, SpawnOptions};
+///
+/// #[derive(Actor)]
+/// struct Printer;
+///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
+/// let printer = SpawnOptions::new().name("printer-1").capacity(16).spawn(Printer)?;
+/// assert_eq!(printer.name(), "printer-1");
+/// assert_eq!(printer.mailbox_capacity(), Capacity::Bounded(16));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until something is spawned with them"]
+pub struct SpawnOptions {
+    name: Option<Cow<'static, str>>,
+    registered: bool,
+    capacity: Capacity,
+    overflow: Overflow,
+    stop_limit: u32,
+    idle_timeout: Option<Duration>,
+    stash_capacity: u32,
+    stuck_after: u32,
+}
+
+impl SpawnOptions {
+    /// The defaults: named like the type, a mailbox of 1,024 messages that rejects what does not
+    /// fit, 5 s for each child to stop, a stash of 1,024, stuck after 10 s, no idle timeout.
+    pub fn new() -> Self {
+        Self {
+            name: None,
+            registered: false,
+            capacity: Capacity::DEFAULT,
+            overflow: Overflow::default(),
+            stop_limit: 5_000,
+            idle_timeout: None,
+            stash_capacity: 1024,
+            stuck_after: 10_000,
+        }
+    }
+
+    /// Names the actor, for logs and errors. Others may have the same name.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Names the actor and claims the name for it: [`lookup`](crate::lookup) finds it, and nobody
+    /// else can claim the name until [`Addr::stopped`] has returned.
+    pub fn registered(self, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { registered: true, ..self.name(name) }
+    }
+
+    /// How many messages the mailbox holds. Zero is refused when the actor is spawned.
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.capacity = Capacity::Bounded(messages);
+        self
+    }
+
+    /// The mailbox holds what memory holds. A stalled actor then grows without limit.
+    pub fn unbounded(mut self) -> Self {
+        self.capacity = Capacity::Unbounded;
+        self
+    }
+
+    /// What happens to a `tell` that finds the mailbox full.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// How long each of the actor's children may take to stop when the actor does; then it is
+    /// killed.
+    pub fn child_stop_timeout(mut self, limit: Duration) -> Self {
+        self.stop_limit = millis(limit);
+        self
+    }
+
+    /// The actor stops when it has had nothing to do for this long.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// How many messages the actor may put aside.
+    pub fn stash_capacity(mut self, messages: u32) -> Self {
+        self.stash_capacity = messages;
+        self
+    }
+
+    /// A handler that runs for longer than this is reported, see
+    /// [`Event::Stuck`](crate::Event). Zero: none is.
+    pub fn stuck_after(mut self, limit: Duration) -> Self {
+        self.stuck_after = millis(limit);
+        self
+    }
+
+    /// Starts the actor on the current tokio runtime. Does not wait for its `started`; mail that
+    /// comes before waits.
+    ///
+    /// # Errors
+    ///
+    /// `NoRuntime`, `ZeroCapacity`, `NameTaken`.
+    pub fn spawn<A: Actor>(self, actor: A) -> Result<Addr<A>, SpawnError> {
+        self.spawn_under(actor, None, None)
+    }
+
+    /// Starts the actor and waits until its `started` has returned. Dropped before that, it stops
+    /// the actor for want of addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn), and `StartFailed` with what `started` said.
+    pub async fn start<A: Actor>(self, actor: A) -> Result<Addr<A>, SpawnError> {
+        let (up, is_up) = oneshot::channel();
+        let addr = self.spawn_under(actor, None, Some(up))?;
+        match is_up.await {
+            Ok(()) => Ok(addr),
+            Err(_) => Err(SpawnError::StartFailed(addr.stopped().await)),
+        }
+    }
+
+    fn spawn_under<A: Actor>(
+        self,
+        actor: A,
+        parent: Option<AnyTx<Cell>>,
+        up: Option<oneshot::Sender<()>>,
+    ) -> Result<Addr<A>, SpawnError> {
+        let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let (addr, mut shell) = self.make(parent)?;
+        shell.up = up;
+        runtime.spawn(run::<A, AnyThread>(shell.live(actor), &Hooks::<A>::OF_ACTOR));
+        Ok(addr)
+    }
+
+    /// Starts an actor that need not be `Send`, on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio `LocalSet`. `#[actors_core::main(flavor = "current_thread")]` and
+    /// `#[actors_core::test]` run in one.
+    #[track_caller]
+    pub fn spawn_local<A: LocalActor>(self, actor: A) -> Result<Addr<A>, SpawnError> {
+        if Handle::try_current().is_err() {
+            return Err(SpawnError::NoRuntime);
+        }
+        let (addr, shell) = self.make(None)?;
+        tokio::task::spawn_local(run::<A, OneThread>(shell.live(actor), &Hooks::<A>::OF_LOCAL_ACTOR));
+        Ok(addr)
+    }
+
+    /// Starts an actor on a thread of its own, where it may block. The thread is named like the
+    /// actor and ends with it. The actor need not be `Send`: `make` makes it there.
+    ///
+    /// Timers and sockets are those of the current runtime; outside of one the thread gets its own.
+    ///
+    /// # Errors
+    ///
+    /// `ZeroCapacity`, `NameTaken`, `Thread`.
+    pub fn spawn_thread<A: LocalActor>(
+        self,
+        make: impl FnOnce() -> A + Send + 'static,
+    ) -> Result<Addr<A>, SpawnError> {
+        let (addr, shell) = self.make::<A>(None)?;
+        let keep = shell.rx.keep().clone();
+        let name = addr.name().replace('\0', " ");
+        let runtime = Handle::try_current().ok();
+        let spawned = thread::Builder::new()
+            .name(name)
+            .spawn(move || thread_main(shell, runtime, make));
+        match spawned {
+            Ok(_) => Ok(addr),
+            Err(error) => {
+                settle(&keep, &StopReason::Killed);
+                Err(SpawnError::Thread(error))
+            }
+        }
+    }
+
+    /// All of an actor but its state.
+    fn make<A: 'static>(
+        self,
+        parent: Option<AnyTx<Cell>>,
+    ) -> Result<(Addr<A>, Shell<A>), SpawnError> {
+        if self.capacity == Capacity::Bounded(0) {
+            return Err(SpawnError::ZeroCapacity);
+        }
+        let id = ActorId::next();
+        let type_name = std::any::type_name::<A>();
+        let name = self.name.unwrap_or(Cow::Borrowed(short_name(type_name)));
+        let parent_id = parent.as_ref().map(|parent| parent.beside().id);
+        let cell = Cell::new(id, name, type_name, parent_id, self.stuck_after);
+        let (tx, mut rx) =
+            mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);
+        if self.registered && !registry::register(&tx) {
+            return Err(SpawnError::NameTaken(tx.beside().name.clone()));
+        }
+        if let Some(limit) = self.idle_timeout {
+            let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1);
+            tx.queue().set_idle_limit(nanos);
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            let actor = tx.beside().actor_name();
+            rx.set_span(tracing::info_span!("actor", %actor));
+        }
+        if let Some(parent) = &parent {
+            let child = rx.keep().clone();
+            parent.beside().with_scope(|scope| scope.add_child(id, child));
+        }
+        cell::remember(rx.keep().clone());
+        let ctx = Context::new(rx.weak(), self.stash_capacity);
+        let stop_limit = self.stop_limit;
+        Ok((Addr { tx }, Shell { rx, ctx, parent, up: None, stop_limit }))
+    }
+}
+
+impl Default for SpawnOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn thread_main<A: LocalActor>(
+    shell: Shell<A>,
+    runtime: Option<Handle>,
+    make: impl FnOnce() -> A,
+) {
+    let actor = match catch_unwind(AssertUnwindSafe(make)) {
+        Ok(actor) => actor,
+        Err(payload) => {
+            shell.end(StopReason::Panicked(mailbox::panic_text(&*payload)));
+            return;
+        }
+    };
+    let life = shell.live(actor);
+    // Unconstrained, since here it is right to block: this is nobody else's thread.
+    let task = tokio::task::unconstrained(run::<A, OneThread>(life, &Hooks::<A>::OF_LOCAL_ACTOR));
+    match runtime {
+        Some(runtime) => runtime.block_on(task),
+        None => match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime.block_on(task),
+            // Dropping the life ends the actor.
+            Err(error) => tracing::error!(%error, "no runtime for the thread of an actor"),
+        },
+    }
+}
+
+impl<A: Actor> Addr<A> {
+    /// For `Actor::spawn`.
+    #[track_caller]
+    pub(crate) fn spawn(actor: A) -> Self {
+        match SpawnOptions::new().spawn(actor) {
+            Ok(addr) => addr,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<A: LocalActor> Addr<A> {
+    /// For `LocalActor::spawn_local`.
+    #[track_caller]
+    pub(crate) fn spawn_local(actor: A) -> Self {
+        match SpawnOptions::new().spawn_local(actor) {
+            Ok(addr) => addr,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<A: 'static> Context<A> {
+    /// Starts a child with the default options; see [`spawn_with`](Self::spawn_with).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[track_caller]
+    pub fn spawn<B: Actor>(&self, child: B) -> Addr<B> {
+        match self.spawn_with(SpawnOptions::new(), child) {
+            Ok(addr) => addr,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts a child: an actor that stops with this one, before its `stopped` runs. Children stop
+    /// in the reverse order of their start, each within this actor's
+    /// [`child_stop_timeout`](SpawnOptions::child_stop_timeout); then it is killed. As long as it
+    /// has children, an actor does not stop for want of addresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpawnOptions::spawn`].
+    pub fn spawn_with<B: Actor>(
+        &self,
+        options: SpawnOptions,
+        child: B,
+    ) -> Result<Addr<B>, SpawnError> {
+        options.spawn_under(child, Some(self.tx.keep().tx()), None)
+    }
+}
+
+fn millis(limit: Duration) -> u32 {
+    u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// `a::b::Name<c::D>` without its path: `Name`.
+fn short_name(type_name: &'static str) -> &'static str {
+    let plain = type_name.split('<').next().unwrap_or(type_name);
+    plain.rsplit("::").next().unwrap_or(plain)
+}

@@ -1,0 +1,104 @@
+//! Timers: messages to oneself, later.
+use crate::actor::Message;
+use crate::cell::Context;
+use crate::message::MessageFor;
+use crate::recipient::Recipient;
+use std::fmt;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+/// A timer of an actor. Dropping the handle leaves the timer running; it ends with its actor.
+#[derive(Clone)]
+pub struct Timer {
+    task: AbortHandle,
+}
+
+impl Timer {
+    /// Stops the timer. A tick that waits in the mailbox is withdrawn; one that is being handled
+    /// is told, as by [`Context::cancelled`].
+    pub fn cancel(&self) {
+        self.task.abort();
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").field("finished", &self.is_finished()).finish()
+    }
+}
+
+impl<A: 'static> Context<A> {
+    /// Sends a message to the actor itself after `delay` of tokio's time. Never fails for lack of
+    /// room. The timer counts as something to do: until it has fired, the actor does not stop for
+    /// want of addresses.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub fn notify_after<M, On>(&self, delay: Duration, msg: M) -> Timer
+    where
+        M: MessageFor<A, On>,
+    {
+        let to = self.addr().recipient::<M, On>();
+        let at = Instant::now() + delay;
+        self.timer(async move {
+            sleep_until(at).await;
+            tick(&to, msg).await;
+        })
+    }
+
+    /// Sends what `make` makes to the actor itself, every `period` of tokio's time, the first time
+    /// one period from now.
+    ///
+    /// At most one tick waits at a time: while the actor is busy for longer than a period, ticks
+    /// are left out, and the next comes at the next multiple of the period. The timer keeps the
+    /// actor from stopping for want of addresses.
+    ///
+    /// # Panics
+    ///
+    /// When the period is zero, or outside of a tokio runtime with time enabled.
+    pub fn notify_every<M, On>(
+        &self,
+        period: Duration,
+        mut make: impl FnMut() -> M + Send + 'static,
+    ) -> Timer
+    where
+        M: MessageFor<A, On>,
+    {
+        let to = self.addr().recipient::<M, On>();
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.timer(async move {
+            loop {
+                ticks.tick().await;
+                if !tick(&to, make()).await {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn timer(&self, task: impl Future<Output = ()> + Send + 'static) -> Timer {
+        let task = tokio::spawn(task).abort_handle();
+        self.cell().with_scope(|scope| scope.add_task(task.clone()));
+        Timer { task }
+    }
+}
+
+/// Posts a tick and waits until it was handled: so that it is withdrawn when the timer is
+/// cancelled. False: the actor has ended, or is about to.
+async fn tick<M: Message>(to: &Recipient<M>, msg: M) -> bool {
+    match to.post_own(msg) {
+        Some(reply) => {
+            let _ = reply.await;
+            true
+        }
+        None => false,
+    }
+}
