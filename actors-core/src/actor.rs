@@ -79,7 +79,11 @@ pub trait LocalActor: Sized + 'static {
     }
 
     /// As [`Actor::stopped`].
-    fn stopped(&mut self, ctx: &mut Context<Self>, reason: &StopReason) -> impl Future<Output = ()> {
+    fn stopped(
+        &mut self,
+        ctx: &mut Context<Self>,
+        reason: &StopReason,
+    ) -> impl Future<Output = ()> {
         let _ = (ctx, reason);
         async {}
     }
@@ -139,11 +143,7 @@ pub trait Message: Send + 'static {
 )]
 pub trait Handler<M: Message>: Actor {
     /// Handles one message.
-    fn handle(
-        &mut self,
-        msg: M,
-        ctx: &mut Context<Self>,
-    ) -> impl Future<Output = M::Reply> + Send;
+    fn handle(&mut self, msg: M, ctx: &mut Context<Self>) -> impl Future<Output = M::Reply> + Send;
 }
 
 /// As [`Handler`], for actors that stay on one thread: the future need not be `Send`.

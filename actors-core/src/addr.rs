@@ -106,14 +106,18 @@ impl<A> Addr<A> {
 
     /// A handle that does not keep the actor alive.
     pub fn downgrade(&self) -> WeakAddr<A> {
-        WeakAddr { tx: WeakTx::of(&self.tx) }
+        WeakAddr {
+            tx: WeakTx::of(&self.tx),
+        }
     }
 }
 
 impl<A> Clone for Addr<A> {
     #[inline]
     fn clone(&self) -> Self {
-        Self { tx: self.tx.clone() }
+        Self {
+            tx: self.tx.clone(),
+        }
     }
 }
 
@@ -159,7 +163,9 @@ impl<A> WeakAddr<A> {
 
 impl<A> Clone for WeakAddr<A> {
     fn clone(&self) -> Self {
-        Self { tx: self.tx.clone() }
+        Self {
+            tx: self.tx.clone(),
+        }
     }
 }
 

@@ -103,13 +103,15 @@ pub(crate) fn try_ask<M: Message>(
     port: PortFor<'_, M>,
     msg: M,
 ) -> Result<Reply<M::Reply>, TellError<M>> {
-    Ask::new(port.call(msg)).try_post().map_err(|(refused, call)| {
-        let msg = call.into_message().expect("the ask was made from an `M`");
-        match refused {
-            Refused::Full => TellError::Full(msg),
-            Refused::Closed => TellError::Closed(msg),
-        }
-    })
+    Ask::new(port.call(msg))
+        .try_post()
+        .map_err(|(refused, call)| {
+            let msg = call.into_message().expect("the ask was made from an `M`");
+            match refused {
+                Refused::Full => TellError::Full(msg),
+                Refused::Closed => TellError::Closed(msg),
+            }
+        })
 }
 
 #[inline]
@@ -144,10 +146,7 @@ pub(crate) async fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(),
     port.tell_in_room(msg).map_err(SendError::Closed)
 }
 
-pub(crate) fn blocking_send<M: Message>(
-    port: PortFor<'_, M>,
-    msg: M,
-) -> Result<(), SendError<M>> {
+pub(crate) fn blocking_send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), SendError<M>> {
     if !blocking::may_block() {
         return Err(SendError::WouldBlock(msg));
     }

@@ -87,7 +87,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     fn at(stage: Stage<'a, R>) -> Self {
-        Self { stage, timeout: None, watch: Watch::default() }
+        Self {
+            stage,
+            timeout: None,
+            watch: Watch::default(),
+        }
     }
 
     /// Gives up when there is no reply within `limit` of the first poll or of posting, whichever
@@ -161,7 +165,10 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     fn reply(&mut self, stage: Posted<R>) -> Reply<R> {
-        Reply { stage, watch: mem::take(&mut self.watch) }
+        Reply {
+            stage,
+            watch: mem::take(&mut self.watch),
+        }
     }
 
     /// Settles the deadline, and writes it and the asker on the message.
@@ -176,7 +183,9 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         }
         let mut deadline = inherited;
         if inherited.is_some() && inherited.time().is_some_and(|time| time <= Instant::now()) {
-            return Err(AskError::TimedOut { may_have_run: false });
+            return Err(AskError::TimedOut {
+                may_have_run: false,
+            });
         }
         if let Some(limit) = self.timeout.take() {
             if let Some(time) = Instant::now().checked_add(limit) {
@@ -198,7 +207,10 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             Err(error) => return Poll::Ready(Err(error)),
         };
         if let Err(path) = self.watch.wait(call.tx().queue().turn()) {
-            return Poll::Ready(Err(AskError::Deadlock { path, may_have_run: false }));
+            return Poll::Ready(Err(AskError::Deadlock {
+                path,
+                may_have_run: false,
+            }));
         }
         match call.tx().queue().try_room() {
             Ok(()) => self.post_in_room(call, cx),
@@ -222,7 +234,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             Ok(pending) => {
                 self.stage = Stage::Posted(pending);
                 // The timer, if any, is set by the next turn of the loop.
-                if self.watch.deadline.is_some() { self.poll_posted(cx) } else { Poll::Pending }
+                if self.watch.deadline.is_some() {
+                    self.poll_posted(cx)
+                } else {
+                    Poll::Pending
+                }
             }
             Err(_) => Poll::Ready(Err(AskError::Closed)),
         }
@@ -280,7 +296,9 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
                     }
                     if this.watch.poll_timer(cx).is_ready() {
                         this.watch.over();
-                        return Poll::Ready(Err(AskError::TimedOut { may_have_run: false }));
+                        return Poll::Ready(Err(AskError::TimedOut {
+                            may_have_run: false,
+                        }));
                     }
                     this.stage = Stage::Room(call, room);
                     return Poll::Pending;
@@ -288,8 +306,9 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
                 Stage::Value(result) => return Poll::Ready(result),
                 Stage::Future(mut future) => {
                     if let Some(limit) = this.timeout.take() {
-                        this.watch.deadline =
-                            Instant::now().checked_add(limit).map_or(Deadline::NONE, Deadline::at);
+                        this.watch.deadline = Instant::now()
+                            .checked_add(limit)
+                            .map_or(Deadline::NONE, Deadline::at);
                     }
                     if let Poll::Ready(result) = future.as_mut().poll(cx) {
                         return Poll::Ready(result);
@@ -308,7 +327,9 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
 
 impl<R> fmt::Debug for Ask<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ask").field("reply", &std::any::type_name::<R>()).finish_non_exhaustive()
+        f.debug_struct("Ask")
+            .field("reply", &std::any::type_name::<R>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -353,7 +374,10 @@ impl<R> Unpin for Reply<R> {}
 
 impl<R: Send + 'static> Reply<R> {
     pub(crate) fn posted(pending: Pending<R>, target: ActorId) -> Self {
-        Self { stage: Posted::Pending(pending), watch: Watch::of(target) }
+        Self {
+            stage: Posted::Pending(pending),
+            watch: Watch::of(target),
+        }
     }
 
     /// Whether there is a result: the reply or an error. Also true once it was taken.
@@ -393,9 +417,12 @@ impl<R: Send + 'static> Reply<R> {
         match mem::replace(&mut self.stage, Posted::Taken) {
             Posted::Pending(pending) => {
                 let (result, withdrawn) = match pending.abandon() {
-                    Abandoned::Withdrawn => {
-                        (Err(AskError::Cancelled { may_have_run: false }), true)
-                    }
+                    Abandoned::Withdrawn => (
+                        Err(AskError::Cancelled {
+                            may_have_run: false,
+                        }),
+                        true,
+                    ),
                     Abandoned::Running => (Err(AskError::Cancelled { may_have_run: true }), false),
                     Abandoned::Done(result) => (result, false),
                 };
@@ -518,7 +545,9 @@ impl<R> fmt::Debug for Reply<R> {
             Posted::Done(_) => "ready",
             Posted::Taken => "taken",
         };
-        f.debug_struct("Reply").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Reply")
+            .field("state", &state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -535,7 +564,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// For a wait for this actor.
     pub(crate) fn of(target: ActorId) -> Self {
-        Self { target: target.get(), waiter: 0, deadline: Deadline::NONE, timer: None }
+        Self {
+            target: target.get(),
+            waiter: 0,
+            deadline: Deadline::NONE,
+            timer: None,
+        }
     }
 
     /// Notes, inside of a handler, that its actor waits for the target, whose turn this is.
@@ -566,10 +600,16 @@ impl Watch {
     /// The same for a target that is known by its id only.
     fn wait_for_target(&mut self) -> Result<(), DeadlockPath> {
         current(|me| {
-            let (Some(me), 0) = (me, self.waiter) else { return Ok(()) };
-            let Some(target) = ActorId::from_number(self.target) else { return Ok(()) };
+            let (Some(me), 0) = (me, self.waiter) else {
+                return Ok(());
+            };
+            let Some(target) = ActorId::from_number(self.target) else {
+                return Ok(());
+            };
             // One that has ended answers soon.
-            let Some(keep) = cell::find(target, Clone::clone) else { return Ok(()) };
+            let Some(keep) = cell::find(target, Clone::clone) else {
+                return Ok(());
+            };
             self.wait_as(me, keep.queue().turn())
         })
     }
@@ -615,7 +655,9 @@ impl Watch {
         }
         self.over();
         Ok(match pending.abandon() {
-            Abandoned::Withdrawn => Err(AskError::TimedOut { may_have_run: false }),
+            Abandoned::Withdrawn => Err(AskError::TimedOut {
+                may_have_run: false,
+            }),
             Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
             Abandoned::Done(result) => result,
         })
@@ -627,12 +669,20 @@ impl Watch {
         if !self.deadline.is_some() {
             return Poll::Pending;
         }
-        let Some(time) = self.deadline.time() else { return Poll::Pending };
+        let Some(time) = self.deadline.time() else {
+            return Poll::Pending;
+        };
         if tokio::runtime::Handle::try_current().is_err() {
             // A thread that waits looks at the clock by itself.
-            return if time <= Instant::now() { Poll::Ready(()) } else { Poll::Pending };
+            return if time <= Instant::now() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));
         if timer.deadline() != time {
             timer.as_mut().reset(time);
         }
@@ -659,7 +709,9 @@ where
         // What runs here may run in any actor's task, and is none of its doing.
         outside(|| {
             let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some((mut reply, f)) = waits.take() else { return };
+            let Some((mut reply, f)) = waits.take() else {
+                return;
+            };
             let waker = Waker::from(Arc::clone(self));
             match Pin::new(&mut reply).poll(&mut Context::from_waker(&waker)) {
                 Poll::Pending => *waits = Some((reply, f)),
@@ -688,6 +740,10 @@ where
 /// A message had to go because the mailbox was full.
 #[cold]
 pub(crate) fn overflow(cell: &Cell, displaced: Displaced) {
-    event::dead_letter(displaced.name(), || cell.actor_name(), &DeadLetterReason::Overflow);
+    event::dead_letter(
+        displaced.name(),
+        || cell.actor_name(),
+        &DeadLetterReason::Overflow,
+    );
     displaced.discard(&AskError::Full);
 }

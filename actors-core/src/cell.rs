@@ -22,6 +22,8 @@ pub(crate) struct Cell {
     pub(crate) parent: Option<ActorId>,
     /// A handler that runs for longer is reported; in milliseconds, 0 for never.
     pub(crate) stuck_after: u32,
+    /// The name is claimed.
+    pub(crate) registered: bool,
     pub(crate) incarnation: AtomicU32,
     state: AtomicU8,
     ending: Mutex<Ending>,
@@ -97,6 +99,7 @@ impl Cell {
         type_name: &'static str,
         parent: Option<ActorId>,
         stuck_after: u32,
+        registered: bool,
     ) -> Self {
         Self {
             id,
@@ -104,6 +107,7 @@ impl Cell {
             type_name,
             parent,
             stuck_after,
+            registered,
             incarnation: AtomicU32::new(0),
             state: AtomicU8::new(ActorState::Starting as u8),
             ending: Mutex::new(Ending::Alive(Vec::new())),
@@ -137,7 +141,9 @@ impl Cell {
     pub(crate) fn end(&self, reason: &StopReason) {
         self.set_state(ActorState::Stopped);
         let before = std::mem::replace(&mut *lock(&self.ending), Ending::Ended(reason.clone()));
-        let Ending::Alive(watchers) = before else { return };
+        let Ending::Alive(watchers) = before else {
+            return;
+        };
         for watcher in watchers {
             match watcher.told {
                 Told::Task(waker) => waker.wake(),
@@ -159,7 +165,13 @@ impl Cell {
         match &mut *ending {
             Ending::Alive(watchers) => {
                 let at = watchers.partition_point(|watcher| watcher.key < key);
-                watchers.insert(at, Watcher { key, told: Told::Actor(Box::new(tell)) });
+                watchers.insert(
+                    at,
+                    Watcher {
+                        key,
+                        told: Told::Actor(Box::new(tell)),
+                    },
+                );
             }
             Ending::Ended(reason) => {
                 let reason = reason.clone();
@@ -180,7 +192,13 @@ impl Cell {
                         Told::Actor(_) => {}
                     },
                     Err(at) => {
-                        watchers.insert(at, Watcher { key, told: Told::Task(waker.clone()) });
+                        watchers.insert(
+                            at,
+                            Watcher {
+                                key,
+                                told: Told::Task(waker.clone()),
+                            },
+                        );
                     }
                 }
                 Poll::Pending
@@ -248,7 +266,9 @@ pub(crate) fn find_circle(me: u64, other: u64, turn: &Turn) -> Option<DeadlockPa
         if *at == me {
             // `me` comes last; in the message it comes first.
             path.rotate_right(1);
-            return Some(DeadlockPath::new(path.iter().filter_map(|(at, _)| name(*at)).collect()));
+            return Some(DeadlockPath::new(
+                path.iter().filter_map(|(at, _)| name(*at)).collect(),
+            ));
         }
         let Some(next) = waits.pop() else {
             path.pop();
@@ -258,7 +278,9 @@ pub(crate) fn find_circle(me: u64, other: u64, turn: &Turn) -> Option<DeadlockPa
             let mut waits = Vec::new();
             if next != me {
                 let _ = ActorId::from_number(next).and_then(|id| {
-                    find(id, |keep| keep.queue().turn().waits(|next| waits.push(next)))
+                    find(id, |keep| {
+                        keep.queue().turn().waits(|next| waits.push(next))
+                    })
                 });
             }
             path.push((next, waits));
@@ -268,7 +290,9 @@ pub(crate) fn find_circle(me: u64, other: u64, turn: &Turn) -> Option<DeadlockPa
 }
 
 fn name(actor: u64) -> Option<ActorName> {
-    find(ActorId::from_number(actor)?, |keep| keep.beside().actor_name())
+    find(ActorId::from_number(actor)?, |keep| {
+        keep.beside().actor_name()
+    })
 }
 
 /// What an actor's handlers see of it: its address, its mailbox, its children, and the message
@@ -292,7 +316,10 @@ pub(crate) struct Stash<O> {
 
 impl<O> Default for Stash<O> {
     fn default() -> Self {
-        Self { aside: VecDeque::new(), back: VecDeque::new() }
+        Self {
+            aside: VecDeque::new(),
+            back: VecDeque::new(),
+        }
     }
 }
 
@@ -318,7 +345,9 @@ impl<A> Context<A> {
 
 impl<A> fmt::Debug for Context<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("actor", &self.cell().actor_name()).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("actor", &self.cell().actor_name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -341,13 +370,20 @@ impl<A: 'static> Opener for Live<A> {
     fn end(&mut self) -> Option<Duty> {
         let duty = self.ctx.duty.take()?;
         if duty.deadline().is_some() {
-            self.ctx.queue().turn().set_deadline(mailbox::Deadline::NONE);
+            self.ctx
+                .queue()
+                .turn()
+                .set_deadline(mailbox::Deadline::NONE);
         }
         Some(duty)
     }
 
     fn unstash(&mut self) -> VecDeque<Sealed<Self>> {
-        self.ctx.stash.as_mut().map(|stash| std::mem::take(&mut stash.back)).unwrap_or_default()
+        self.ctx
+            .stash
+            .as_mut()
+            .map(|stash| std::mem::take(&mut stash.back))
+            .unwrap_or_default()
     }
 
     fn span(&self, message: &'static str, is_ask: bool, sender: Option<Span>) -> Span {
@@ -367,6 +403,9 @@ impl<A: 'static> Opener for Live<A> {
 
 impl<A: fmt::Debug> fmt::Debug for Live<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("actor", &self.actor).field("ctx", &self.ctx).finish()
+        f.debug_struct("Live")
+            .field("actor", &self.actor)
+            .field("ctx", &self.ctx)
+            .finish()
     }
 }

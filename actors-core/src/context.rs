@@ -1,10 +1,11 @@
 //! What a handler can do with its `Context`: its own mail, the reply it owes, and stopping.
 use crate::addr::Addr;
-use crate::call::Reply;
+use crate::call::{Reply, Watch};
 use crate::cell::{self, Cell, Context};
 use crate::error::{AskError, Error, NoReplyReason, SendError, StashFull, StopReason};
+use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
-use crate::mailbox::{Keep, Refused, TypedDuty};
+use crate::mailbox::{Keep, Refused, TypedDuty, current_actor};
 use crate::message::MessageFor;
 use std::any::type_name;
 use std::fmt;
@@ -58,7 +59,10 @@ impl<A: 'static> Context<A> {
     where
         M: MessageFor<A, On>,
     {
-        M::seal().port(&self.tx.tx()).tell_own(msg).map_err(SendError::Closed)
+        M::seal()
+            .port(&self.tx.tx())
+            .tell_own(msg)
+            .map_err(SendError::Closed)
     }
 
     /// Stops the actor when it has had nothing to do for this long; `None` takes that back.
@@ -162,44 +166,63 @@ impl<A: 'static> Context<A> {
         B: 'static,
         M: MessageFor<B, On>,
     {
-        let other = to.id().get();
-        let mut refused = None;
-        if to.tx.queue().try_room().is_err_and(|refused| refused == Refused::Full) {
-            refused = self.wait_for_room(to).await.err();
-        } else if to.tx.queue().is_closed() {
-            refused = Some(AskError::Closed);
-        }
+        let room = self.room_in(to).await;
         let duty = self.take_duty::<M::Reply>();
-        let circle = duty.as_ref().and_then(|duty| {
-            self.tell_asker(duty, other);
-            cell::find_circle(duty.duty().asker(), other, to.tx.queue().turn())
-        });
-        if let Some(path) = circle {
-            refused.get_or_insert(AskError::Deadlock { path, may_have_run: true });
-        }
-        match (refused, duty) {
-            (None, duty) => {
-                let reason = to.tx.beside().stop_reason().unwrap_or(StopReason::Normal);
-                let closed = no_reply(reason);
-                to.tx.push_sealed_in_room(M::seal().seal_routed(msg, duty), &closed);
+        let result = room.and_then(|()| self.send_on(to, duty.as_ref()));
+        match (result, duty) {
+            (Ok(()), duty) => {
+                let closed = stopped_before(to);
+                to.tx
+                    .push_sealed_in_room(M::seal().seal_routed(msg, duty), &closed);
             }
-            (Some(AskError::Closed), Some(duty)) => {
-                let reason = to.tx.beside().stop_reason().unwrap_or(StopReason::Normal);
-                duty.into_duty().fail(no_reply(reason));
+            (Err(error), Some(duty)) => duty.into_duty().fail(error),
+            (Err(_), None) => {
+                let message = type_name::<M>();
+                let target = || to.tx.beside().actor_name();
+                event::dead_letter(message, target, &DeadLetterReason::Closed);
             }
-            (Some(error), Some(duty)) => duty.into_duty().fail(error),
-            (Some(_), None) => {}
         }
         self.queue().hand_over();
         pending().await
     }
 
-    async fn wait_for_room<B>(&self, to: &Addr<B>) -> Result<(), AskError> {
-        let mut watch = crate::call::Watch::of(to.id());
-        watch
-            .wait(to.tx.queue().turn())
-            .map_err(|path| AskError::Deadlock { path, may_have_run: true })?;
-        to.tx.queue().room().await.map_err(|_| AskError::Closed)
+    /// Waits for room in the mailbox of another actor, and takes it.
+    async fn room_in<B>(&self, to: &Addr<B>) -> Result<(), AskError> {
+        match to.tx.queue().try_room() {
+            Ok(()) => Ok(()),
+            Err(Refused::Closed) => Err(stopped_before(to)),
+            Err(Refused::Full) => {
+                let mut watch = Watch::of(to.id());
+                watch
+                    .wait(to.tx.queue().turn())
+                    .map_err(|path| AskError::Deadlock {
+                        path,
+                        may_have_run: true,
+                    })?;
+                to.tx.queue().room().await.map_err(|_| stopped_before(to))
+            }
+        }
+    }
+
+    /// Notes that the asker waits for the other actor from now on. If that closes a circle, gives
+    /// the room back.
+    fn send_on<B, R>(&self, to: &Addr<B>, duty: Option<&TypedDuty<R>>) -> Result<(), AskError> {
+        let Some(duty) = duty else { return Ok(()) };
+        let (asker, other) = (duty.duty().asker(), to.id().get());
+        self.tell_asker(duty, other);
+        if asker == 0 {
+            return Ok(());
+        }
+        match cell::find_circle(asker, other, to.tx.queue().turn()) {
+            None => Ok(()),
+            Some(path) => {
+                to.tx.queue().give_back();
+                Err(AskError::Deadlock {
+                    path,
+                    may_have_run: true,
+                })
+            }
+        }
     }
 
     /// Puts the message that is being handled aside, to be handled again after
@@ -303,8 +326,13 @@ impl<A: 'static> Context<A> {
     }
 }
 
-fn no_reply(reason: StopReason) -> AskError {
-    AskError::NoReply { reason: NoReplyReason::Stopped(reason), may_have_run: true }
+/// The answer to a message that was forwarded to an actor which has stopped or is stopping.
+fn stopped_before<B>(to: &Addr<B>) -> AskError {
+    let reason = to.tx.beside().stop_reason().unwrap_or(StopReason::Normal);
+    AskError::NoReply {
+        reason: NoReplyReason::Stopped(reason),
+        may_have_run: true,
+    }
 }
 
 /// A reply that was taken away from its handler by [`Context::defer`].
@@ -326,7 +354,9 @@ impl<R> Deferred<R> {
 
     /// Whether nobody waits for the answer: the asker has given up, or the message was told.
     pub fn is_cancelled(&self) -> bool {
-        self.duty.as_ref().is_none_or(|duty| duty.duty().is_cancelled())
+        self.duty
+            .as_ref()
+            .is_none_or(|duty| duty.duty().is_cancelled())
     }
 }
 
@@ -350,7 +380,9 @@ pub struct Cancellation {
 impl Cancellation {
     /// Whether the asker has given up.
     pub fn is_cancelled(&self) -> bool {
-        self.token.as_ref().is_some_and(CancellationToken::is_cancelled)
+        self.token
+            .as_ref()
+            .is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Waits until the asker gives up; for ever where there is none.
@@ -377,7 +409,10 @@ impl Cancellation {
         match done {
             Some(output) => output,
             None => {
-                self.keep.queue().hand_over();
+                // Elsewhere than in the handler there is nothing to end.
+                if current_actor() == self.keep.beside().id.get() {
+                    self.keep.queue().hand_over();
+                }
                 pending().await
             }
         }
@@ -386,7 +421,9 @@ impl Cancellation {
 
 impl fmt::Debug for Cancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cancellation").field("cancelled", &self.is_cancelled()).finish()
+        f.debug_struct("Cancellation")
+            .field("cancelled", &self.is_cancelled())
+            .finish()
     }
 }
 

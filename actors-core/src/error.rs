@@ -185,16 +185,16 @@ impl fmt::Display for AskError {
         match self {
             Self::Closed => f.write_str("the actor has stopped and did not accept the message"),
             Self::Full => f.write_str("the mailbox is full"),
-            Self::Cancelled { may_have_run: false } => {
-                f.write_str("cancelled before the message was handled")
-            }
+            Self::Cancelled {
+                may_have_run: false,
+            } => f.write_str("cancelled before the message was handled"),
             Self::Cancelled { may_have_run: true } => {
                 f.write_str("cancelled while the message was being handled")
             }
             Self::NoReply { reason, .. } => write!(f, "no reply: {reason}"),
-            Self::TimedOut { may_have_run: false } => {
-                f.write_str("timed out before the message was handled")
-            }
+            Self::TimedOut {
+                may_have_run: false,
+            } => f.write_str("timed out before the message was handled"),
             Self::TimedOut { may_have_run: true } => {
                 f.write_str("timed out while the message was being handled")
             }
@@ -210,9 +210,10 @@ impl fmt::Display for AskError {
 impl StdError for AskError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::NoReply { reason: NoReplyReason::Stopped(StopReason::Failed(error)), .. } => {
-                Some(&**error)
-            }
+            Self::NoReply {
+                reason: NoReplyReason::Stopped(StopReason::Failed(error)),
+                ..
+            } => Some(&**error),
             _ => None,
         }
     }

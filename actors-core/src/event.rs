@@ -108,7 +108,9 @@ pub struct Events {
 impl Events {
     /// Begins with what happens from now on.
     pub(crate) fn subscribe() -> Self {
-        let receiver = SENDER.get_or_init(|| broadcast::Sender::new(BACKLOG)).subscribe();
+        let receiver = SENDER
+            .get_or_init(|| broadcast::Sender::new(BACKLOG))
+            .subscribe();
         SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
         Self { receiver }
     }
@@ -162,5 +164,11 @@ pub(crate) fn dead_letter(
     }
     let target = target();
     tracing::warn!(message_type = message, actor = %target, reason = %reason, "dead letter");
-    emit(|| Event::DeadLetter(DeadLetter { message, target, reason: reason.clone() }));
+    emit(|| {
+        Event::DeadLetter(DeadLetter {
+            message,
+            target,
+            reason: reason.clone(),
+        })
+    });
 }

@@ -26,9 +26,9 @@ mod stream;
 mod watch;
 // The life of an actor.
 mod registry;
+mod sight;
 mod run;
 mod spawn;
-mod sight;
 mod runtime;
 
 pub use actor::{Actor, Handler, LocalActor, LocalHandler, Message};

@@ -13,7 +13,10 @@
 //! - The task that polls a `Drain` is the only one to touch its opener, and it does so only while
 //!   no handler's future is alive, since that future borrows the opener.
 //! - A handler's future is dropped before the opener it borrows, and at the place where it lies.
-#![allow(unsafe_code, reason = "the queue, the ask node and the loop around them; see above")]
+#![allow(
+    unsafe_code,
+    reason = "the queue, the ask node and the loop around them; see above"
+)]
 
 mod sync;
 mod turn;
@@ -25,14 +28,20 @@ mod tell;
 mod queue;
 mod handle;
 mod drain;
+#[cfg(all(test, actors_loom))]
+mod loom;
+#[cfg(all(test, not(actors_loom)))]
+mod tests;
 
-pub(crate) use drain::{End, WATCHERS, panic_text};
 pub use drain::{AnyThread, OneThread};
+pub(crate) use drain::{End, WATCHERS, panic_text};
+pub(crate) use handle::Seal;
 pub(crate) use handle::{
-    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Seal, Threads, Tx, WeakTx, mailbox,
+    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,
 };
 pub use queue::MailboxStats;
 pub(crate) use queue::{Queue, Refused};
-pub(crate) use reply::{Abandoned, Duty, Pending, TypedDuty};
+pub(crate) use reply::Duty;
+pub(crate) use reply::{Abandoned, Pending, TypedDuty};
 pub(crate) use slot::{Opener, Sealed};
-pub(crate) use turn::{Deadline, Turn, current, outside};
+pub(crate) use turn::{Deadline, Turn, current, current_actor, outside};

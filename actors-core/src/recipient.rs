@@ -40,7 +40,9 @@ impl<A: 'static> Addr<A> {
     where
         M: MessageFor<A, On>,
     {
-        Recipient { port: M::seal().owned_port(&self.tx) }
+        Recipient {
+            port: M::seal().owned_port(&self.tx),
+        }
     }
 }
 
@@ -157,7 +159,11 @@ impl<M: Message> Room<'_, M> {
         let to = ManuallyDrop::new(self).0;
         if to.port.port().tell_in_room(msg).is_err() {
             let message = std::any::type_name::<M>();
-            event::dead_letter(message, || to.cell().actor_name(), &DeadLetterReason::Closed);
+            event::dead_letter(
+                message,
+                || to.cell().actor_name(),
+                &DeadLetterReason::Closed,
+            );
         }
     }
 }
@@ -170,7 +176,9 @@ impl<M: Message> Drop for Room<'_, M> {
 
 impl<M: Message> Clone for Recipient<M> {
     fn clone(&self) -> Self {
-        Self { port: self.port.clone() }
+        Self {
+            port: self.port.clone(),
+        }
     }
 }
 

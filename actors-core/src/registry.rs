@@ -39,7 +39,11 @@ struct Named {
 /// # }
 /// ```
 pub fn lookup<A: 'static>(name: &str) -> Option<Addr<A>> {
-    let tx = NAMES.get(name)?.tx.downcast_ref::<WeakTx<Live<A>, Cell>>()?.clone();
+    let tx = NAMES
+        .get(name)?
+        .tx
+        .downcast_ref::<WeakTx<Live<A>, Cell>>()?
+        .clone();
     (!tx.keep().queue().is_closed()).then(|| Addr { tx: tx.tx() })
 }
 
@@ -49,7 +53,10 @@ pub(crate) fn register<A: 'static>(tx: &Tx<Live<A>, Cell>) -> bool {
     match NAMES.entry(cell.name.clone()) {
         Entry::Occupied(_) => false,
         Entry::Vacant(entry) => {
-            entry.insert(Named { id: cell.id, tx: Box::new(WeakTx::of(tx)) });
+            entry.insert(Named {
+                id: cell.id,
+                tx: Box::new(WeakTx::of(tx)),
+            });
             true
         }
     }

@@ -65,14 +65,40 @@ pub(crate) struct Shell<A: 'static> {
 impl<A: 'static> Shell<A> {
     /// With its state, it lives.
     pub(crate) fn live(self, actor: A) -> Life<A> {
-        let Self { rx, ctx, parent, up, stop_limit } = self;
-        Life { rx, live: Some(Live { actor, ctx }), parent, up, stop_limit, reason: None }
+        let Self {
+            rx,
+            ctx,
+            parent,
+            up,
+            stop_limit,
+        } = self;
+        Life {
+            rx,
+            live: Some(Live { actor, ctx }),
+            parent,
+            up,
+            stop_limit,
+            reason: None,
+        }
     }
 
     /// It ends without having had a state.
     pub(crate) fn end(self, reason: StopReason) {
-        let Self { rx, ctx: _, parent, up, stop_limit } = self;
-        drop(Life { rx, live: None, parent, up, stop_limit, reason: Some(reason) });
+        let Self {
+            rx,
+            ctx: _,
+            parent,
+            up,
+            stop_limit,
+        } = self;
+        drop(Life {
+            rx,
+            live: None,
+            parent,
+            up,
+            stop_limit,
+            reason: Some(reason),
+        });
     }
 }
 
@@ -91,12 +117,22 @@ pub(crate) struct Life<A: 'static> {
 /// Runs an actor from `started` to `stopped`.
 ///
 /// Not an `async fn`, which would store its argument twice.
+#[allow(clippy::manual_async_fn, reason = "see above")]
 pub(crate) fn run<A: 'static, P: Threads>(
     mut life: Life<A>,
     hooks: &'static Hooks<A>,
 ) -> impl Future<Output = ()> + use<A, P> {
     async move {
-        let Life { rx, live: Some(live), up, stop_limit, .. } = &mut life else { return };
+        let Life {
+            rx,
+            live: Some(live),
+            up,
+            stop_limit,
+            ..
+        } = &mut life
+        else {
+            return;
+        };
         let stop_limit = Duration::from_millis((*stop_limit).into());
         let begun = rx.perform::<P>(live, hooks.started.seal(Begin)).await;
         let mut reason = reason_of(begun, &mut live.ctx);
@@ -125,7 +161,10 @@ pub(crate) fn run<A: 'static, P: Threads>(
 /// `started` has returned.
 fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
     cell.set_state(ActorState::Running);
-    event::emit(|| Event::Started { actor: cell.actor_name(), incarnation: incarnation(cell) });
+    event::emit(|| Event::Started {
+        actor: cell.actor_name(),
+        incarnation: incarnation(cell),
+    });
     if let Some(up) = up {
         // Nobody waits any more, which is no error.
         let _ = up.send(());
@@ -150,7 +189,12 @@ fn incarnation(cell: &Cell) -> u32 {
 /// Stops the children, the last one first, each within the limit; then it is killed. A kill of the
 /// parent kills those that are left.
 async fn stop_children(parent: &Keep<Cell>, limit: Duration) {
-    let last = || parent.beside().scope_if_any(|scope| scope.last_child().cloned()).flatten();
+    let last = || {
+        parent
+            .beside()
+            .scope_if_any(|scope| scope.last_child().cloned())
+            .flatten()
+    };
     while let Some(child) = last() {
         child.queue().close();
         let in_time = {
@@ -172,7 +216,9 @@ async fn stop_children(parent: &Keep<Cell>, limit: Duration) {
             // One that never awaits cannot be killed, and must not hold up its parent.
             let _ = tokio::time::timeout(AFTER_KILL, ended_kept(child.clone())).await;
         }
-        parent.beside().scope_if_any(|scope| scope.remove_child(child.beside().id));
+        parent
+            .beside()
+            .scope_if_any(|scope| scope.remove_child(child.beside().id));
     }
 }
 
@@ -186,13 +232,18 @@ impl<A: 'static> Drop for Life<A> {
         let mut reason = self.reason.take().unwrap_or(StopReason::Killed);
         cell.set_state(ActorState::Stopping);
         // Asks first, then the state: its destructor may take its time.
-        let letters = Letters { cell, reason: &reason };
-        self.rx.finish(&letters.error(), |message| letters.report(message));
+        let letters = Letters {
+            cell,
+            reason: &reason,
+        };
+        self.rx
+            .finish(&letters.error(), |message| letters.report(message));
         let live = self.live.take();
         if let Some(Live { actor, mut ctx }) = live {
             let stash = *ctx.stash.take().unwrap_or_default();
             for sealed in stash.back.into_iter().chain(stash.aside) {
-                self.rx.discard(sealed, &letters.error(), |message| letters.report(message));
+                self.rx
+                    .discard(sealed, &letters.error(), |message| letters.report(message));
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
                 if reason.is_normal() {
@@ -202,7 +253,9 @@ impl<A: 'static> Drop for Life<A> {
         }
         settle(&keep, &reason);
         if let Some(parent) = self.parent.take() {
-            parent.beside().scope_if_any(|scope| scope.remove_child(cell.id));
+            parent
+                .beside()
+                .scope_if_any(|scope| scope.remove_child(cell.id));
         }
     }
 }
@@ -221,7 +274,9 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
             .and_then(|other| cell::find(other, |other| other.beside().forget(key)));
     }
     cell::forget(cell.id);
-    registry::unregister(cell);
+    if cell.registered {
+        registry::unregister(cell);
+    }
     match reason {
         StopReason::Panicked(text) => {
             tracing::error!(actor = %cell.actor_name(), %text, "panicked");

@@ -4,7 +4,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 /// The kinds of tokio runtime.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Flavor {
     /// One thread, with a `LocalSet`, so that local actors can be spawned.
     CurrentThread,

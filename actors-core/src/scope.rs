@@ -14,7 +14,11 @@ pub(crate) struct Scope<C> {
 
 impl<C> Scope<C> {
     pub(crate) fn new() -> Self {
-        Self { children: BTreeMap::new(), tasks: Vec::new(), sort_out_at: 8 }
+        Self {
+            children: BTreeMap::new(),
+            tasks: Vec::new(),
+            sort_out_at: 8,
+        }
     }
 
     pub(crate) fn add_child(&mut self, id: ActorId, child: C) {

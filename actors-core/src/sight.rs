@@ -123,7 +123,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) fn watch_for_stuck() {
     static MONITOR: OnceLock<()> = OnceLock::new();
     MONITOR.get_or_init(|| {
-        let monitor = thread::Builder::new().name("actors-monitor".into()).spawn(monitor);
+        let monitor = thread::Builder::new()
+            .name("actors-monitor".into())
+            .spawn(monitor);
         if let Err(error) = monitor {
             tracing::error!(%error, "stuck handlers are not reported: no thread");
         }
@@ -155,12 +157,16 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
         return seen;
     }
     let now = Instant::now();
+    // Reported afterwards: who listens may look at the actors too.
+    let mut stuck = Vec::new();
     cell::for_each_live(|keep| {
         let (cell, queue) = (keep.beside(), keep.queue());
         if cell.stuck_after == 0 {
             return;
         }
-        let Some((message, _)) = queue.turn().message() else { return };
+        let Some((message, _)) = queue.turn().message() else {
+            return;
+        };
         let handled = queue.begun();
         let (at, mut told) = match before.get(&cell.id) {
             Some(seen) if seen.handled == handled => (seen.at, seen.told),
@@ -169,11 +175,17 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
         let running = now - at;
         if !told && running >= Duration::from_millis(cell.stuck_after.into()) {
             told = true;
-            let actor = cell.actor_name();
-            tracing::warn!(%actor, message_type = message, ?running, "stuck");
-            event::emit(|| Event::Stuck { actor, message, running });
+            stuck.push((cell.actor_name(), message, running));
         }
         seen.insert(cell.id, Seen { handled, at, told });
     });
+    for (actor, message, running) in stuck {
+        tracing::warn!(%actor, message_type = message, ?running, "stuck");
+        event::emit(|| Event::Stuck {
+            actor,
+            message,
+            running,
+        });
+    }
     seen
 }

@@ -8,6 +8,7 @@ use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
 use crate::policy::{Capacity, Overflow};
 use crate::registry;
 use crate::run::{Hooks, Shell, run, settle};
+use crate::sight;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -69,7 +70,10 @@ impl SpawnOptions {
     /// Names the actor and claims the name for it: [`lookup`](crate::lookup) finds it, and nobody
     /// else can claim the name until [`Addr::stopped`] has returned.
     pub fn registered(self, name: impl Into<Cow<'static, str>>) -> Self {
-        Self { registered: true, ..self.name(name) }
+        Self {
+            registered: true,
+            ..self.name(name)
+        }
     }
 
     /// How many messages the mailbox holds. Zero is refused when the actor is spawned.
@@ -150,7 +154,10 @@ impl SpawnOptions {
         let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let (addr, mut shell) = self.make(parent)?;
         shell.up = up;
-        runtime.spawn(run::<A, AnyThread>(shell.live(actor), &Hooks::<A>::OF_ACTOR));
+        runtime.spawn(run::<A, AnyThread>(
+            shell.live(actor),
+            &Hooks::<A>::OF_ACTOR,
+        ));
         Ok(addr)
     }
 
@@ -170,7 +177,10 @@ impl SpawnOptions {
             return Err(SpawnError::NoRuntime);
         }
         let (addr, shell) = self.make(None)?;
-        tokio::task::spawn_local(run::<A, OneThread>(shell.live(actor), &Hooks::<A>::OF_LOCAL_ACTOR));
+        tokio::task::spawn_local(run::<A, OneThread>(
+            shell.live(actor),
+            &Hooks::<A>::OF_LOCAL_ACTOR,
+        ));
         Ok(addr)
     }
 
@@ -214,7 +224,14 @@ impl SpawnOptions {
         let type_name = std::any::type_name::<A>();
         let name = self.name.unwrap_or(Cow::Borrowed(short_name(type_name)));
         let parent_id = parent.as_ref().map(|parent| parent.beside().id);
-        let cell = Cell::new(id, name, type_name, parent_id, self.stuck_after);
+        let cell = Cell::new(
+            id,
+            name,
+            type_name,
+            parent_id,
+            self.stuck_after,
+            self.registered,
+        );
         let (tx, mut rx) =
             mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);
         if self.registered && !registry::register(&tx) {
@@ -224,18 +241,32 @@ impl SpawnOptions {
             let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1);
             tx.queue().set_idle_limit(nanos);
         }
+        if self.stuck_after != 0 && tracing::enabled!(tracing::Level::WARN) {
+            sight::watch_for_stuck();
+        }
         if tracing::enabled!(tracing::Level::INFO) {
             let actor = tx.beside().actor_name();
             rx.set_span(tracing::info_span!("actor", %actor));
         }
         if let Some(parent) = &parent {
             let child = rx.keep().clone();
-            parent.beside().with_scope(|scope| scope.add_child(id, child));
+            parent
+                .beside()
+                .with_scope(|scope| scope.add_child(id, child));
         }
         cell::remember(rx.keep().clone());
         let ctx = Context::new(rx.weak(), self.stash_capacity);
         let stop_limit = self.stop_limit;
-        Ok((Addr { tx }, Shell { rx, ctx, parent, up: None, stop_limit }))
+        Ok((
+            Addr { tx },
+            Shell {
+                rx,
+                ctx,
+                parent,
+                up: None,
+                stop_limit,
+            },
+        ))
     }
 }
 
@@ -245,11 +276,7 @@ impl Default for SpawnOptions {
     }
 }
 
-fn thread_main<A: LocalActor>(
-    shell: Shell<A>,
-    runtime: Option<Handle>,
-    make: impl FnOnce() -> A,
-) {
+fn thread_main<A: LocalActor>(shell: Shell<A>, runtime: Option<Handle>, make: impl FnOnce() -> A) {
     let actor = match catch_unwind(AssertUnwindSafe(make)) {
         Ok(actor) => actor,
         Err(payload) => {
@@ -262,7 +289,10 @@ fn thread_main<A: LocalActor>(
     let task = tokio::task::unconstrained(run::<A, OneThread>(life, &Hooks::<A>::OF_LOCAL_ACTOR));
     match runtime {
         Some(runtime) => runtime.block_on(task),
-        None => match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        None => match tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
             Ok(runtime) => runtime.block_on(task),
             // Dropping the life ends the actor.
             Err(error) => tracing::error!(%error, "no runtime for the thread of an actor"),

@@ -63,7 +63,9 @@ impl Attached {
 
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attached").field("finished", &self.is_finished()).finish()
+        f.debug_struct("Attached")
+            .field("finished", &self.is_finished())
+            .finish()
     }
 }
 
@@ -80,7 +82,11 @@ impl<A: 'static> Context<A> {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn attach<S, M, On>(&self, stream: S, f: impl FnMut(S::Item) -> M + Send + 'static) -> Attached
+    pub fn attach<S, M, On>(
+        &self,
+        stream: S,
+        f: impl FnMut(S::Item) -> M + Send + 'static,
+    ) -> Attached
     where
         S: Stream + Send + 'static,
         S::Item: Send,
@@ -127,7 +133,9 @@ impl<A: 'static> Context<A> {
         let task = self.task(async move {
             let mut stream = pin!(stream);
             while let Some(room) = to.room().await {
-                let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await else { break };
+                let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await else {
+                    break;
+                };
                 room.tell(f(item));
             }
             let mut end = ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +145,11 @@ impl<A: 'static> Context<A> {
                 act();
             }
         });
-        Attached { task, end, keep: self.tx.keep().clone() }
+        Attached {
+            task,
+            end,
+            keep: self.tx.keep().clone(),
+        }
     }
 
     /// Runs a future beside the handlers; its result arrives as the message that `f` makes of it.
@@ -167,18 +179,22 @@ impl<A: 'static> Context<A> {
         let keep = self.tx.keep().clone();
         let task = tokio::spawn(async move {
             let mut work = pin!(work);
-            let done = poll_fn(|cx| {
-                match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                    Ok(Poll::Pending) => Poll::Pending,
-                    Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-                    Err(payload) => Poll::Ready(Err(panic_text(&*payload))),
-                }
-            })
-            .await;
+            let done =
+                poll_fn(
+                    |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                        Ok(Poll::Pending) => Poll::Pending,
+                        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+                        Err(payload) => Poll::Ready(Err(panic_text(&*payload))),
+                    },
+                )
+                .await;
             if let Err(text) = done {
                 let actor = keep.beside().actor_name();
                 tracing::error!(%actor, %text, "a task of an actor has panicked");
-                event::emit(|| Event::TaskPanicked { actor, text: text.to_string() });
+                event::emit(|| Event::TaskPanicked {
+                    actor,
+                    text: text.to_string(),
+                });
             }
         })
         .abort_handle();

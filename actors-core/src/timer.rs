@@ -29,7 +29,9 @@ impl Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer").field("finished", &self.is_finished()).finish()
+        f.debug_struct("Timer")
+            .field("finished", &self.is_finished())
+            .finish()
     }
 }
 

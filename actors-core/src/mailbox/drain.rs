@@ -187,6 +187,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
                 }
                 continue;
             }
+            if control & (HAND_OVER | STASHED) != 0 {
+                // From a handler that went on all the same.
+                self.queue().handed_over();
+            }
             if control & STOP_NOW != 0 && self.once.is_none() {
                 return Poll::Ready(End::StopNow);
             }
@@ -215,9 +219,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         }
         if self.slice == 0 {
             self.slice = clock::ticks();
-        } else if budget.is_multiple_of(CLOCK_EVERY)
-            && clock::ticks().wrapping_sub(self.slice) > SLICE
-        {
+        } else if budget % CLOCK_EVERY == 0 && clock::ticks().wrapping_sub(self.slice) > SLICE {
             self.slice = 0;
             yield_to_runtime(cx);
             return true;
@@ -294,12 +296,19 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             idle => *idle = Some(Box::pin(tokio::time::sleep_until(until))),
         }
         self.was_busy = false;
-        let elapsed = self.idle.as_mut().is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
+        let elapsed = self
+            .idle
+            .as_mut()
+            .is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
         if !elapsed {
             return Next::Wait;
         }
         self.idle = None;
-        if self.queue().close_if_idle() { Next::End } else { Next::LookAgain }
+        if self.queue().close_if_idle() {
+            Next::End
+        } else {
+            Next::LookAgain
+        }
     }
 
     #[inline]
@@ -397,7 +406,9 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     /// Drops the running future, if there is one.
     fn drop_running(&mut self) -> bool {
-        let Some(running) = self.stage.running.take() else { return false };
+        let Some(running) = self.stage.running.take() else {
+            return false;
+        };
         // SAFETY: it was noted in `running`, so the future is alive; it is not noted any more.
         ignore_panic(|| unsafe { (running.abort)(running.at) });
         true
@@ -417,7 +428,12 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         }
         if let Some(duty) = duty {
             let reason = NoReplyReason::Stopped(reason.clone());
-            ignore_panic(|| duty.fail(AskError::NoReply { reason, may_have_run: true }));
+            ignore_panic(|| {
+                duty.fail(AskError::NoReply {
+                    reason,
+                    may_have_run: true,
+                })
+            });
         }
     }
 
@@ -427,12 +443,15 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         let mut sender = None;
         if let Some(extra) = &mut self.rx.extra {
             while extra.spans.front().is_some_and(|(of, _)| *of <= number) {
-                let Some((of, span)) = extra.spans.pop_front() else { break };
+                let Some((of, span)) = extra.spans.pop_front() else {
+                    break;
+                };
                 sender = (of == number).then_some(span);
             }
         }
         // SAFETY: nothing runs, so nobody borrows the opener.
-        let span = unsafe { &mut *self.stage.opener.cast::<O>() }.span((kind.name)(), kind.ask, sender);
+        let span =
+            unsafe { &mut *self.stage.opener.cast::<O>() }.span((kind.name)(), kind.ask, sender);
         self.span = Some(Box::new(span));
     }
 }
@@ -456,6 +475,7 @@ enum Next {
 }
 
 /// What became of one message.
+#[derive(Clone, Copy)]
 enum Outcome {
     Handled,
     Failed,

@@ -77,7 +77,7 @@ impl Displaced {
 }
 
 /// Whether a handler's future may move between threads: which tasks may open a sealed message.
-pub trait Threads {
+pub(crate) trait Threads {
     /// The future is bound to the thread that made it.
     const LOCAL: bool;
 }
@@ -96,7 +96,10 @@ pub(crate) fn mailbox<O, X>(
         beside,
     });
     let block = NonNull::from(Box::leak(block));
-    let tx = Tx { any: AnyTx(block), _opener: PhantomData };
+    let tx = Tx {
+        any: AnyTx(block),
+        _opener: PhantomData,
+    };
     let rx = Rx {
         keep: Keep(block),
         batch: VecDeque::new(),
@@ -210,7 +213,10 @@ impl<X> Drop for AnyTx<X> {
 impl<O, X> Clone for Tx<O, X> {
     #[inline]
     fn clone(&self) -> Self {
-        Self { any: self.any.clone(), _opener: PhantomData }
+        Self {
+            any: self.any.clone(),
+            _opener: PhantomData,
+        }
     }
 }
 
@@ -238,19 +244,8 @@ impl<O, X> Tx<O, X> {
         }
     }
 
-    /// Accepts a message whether there is room or not. False: closed, and the message was dropped;
-    /// an ask that waits for its answer fails with the error.
-    pub(crate) fn push_sealed(&self, sealed: Sealed<O>, if_closed: &AskError) -> bool {
-        match self.queue().push_own(sealed.slot) {
-            Ok(()) => true,
-            Err(slot) => {
-                slot.discard(if_closed);
-                false
-            }
-        }
-    }
-
-    /// Accepts a sealed message for which room was taken, as [`push_sealed`](Self::push_sealed).
+    /// Accepts a message for which room was taken. False: closed, and the message was dropped; an
+    /// ask that waits for its answer fails with the error.
     pub(crate) fn push_sealed_in_room(&self, sealed: Sealed<O>, if_closed: &AskError) -> bool {
         match self.queue().push(sealed.slot) {
             Ok(()) => true,
@@ -278,6 +273,12 @@ impl<O, M, R> Clone for Seal<O, M, R> {
 }
 
 impl<O, M, R> Copy for Seal<O, M, R> {}
+
+impl<O, M, R> std::fmt::Debug for Seal<O, M, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal({})", std::any::type_name::<M>())
+    }
+}
 
 impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
     /// How messages are sealed that the closure handles. Its value is not used, see
@@ -325,12 +326,21 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
     /// This way of sealing, bound to the mailbox that it is for.
     #[inline]
     pub(crate) fn port<X>(self, tx: &Tx<O, X>) -> Port<'_, M, R, X> {
-        Port { tx: tx.any(), tell: self.tell, ask: self.ask, _message: PhantomData }
+        Port {
+            tx: tx.any(),
+            tell: self.tell,
+            ask: self.ask,
+            _message: PhantomData,
+        }
     }
 
     /// The same, to be kept: counts as an address.
     pub(crate) fn owned_port<X>(self, tx: &Tx<O, X>) -> OwnedPort<M, R, X> {
-        OwnedPort { tx: tx.any().clone(), tell: self.tell, ask: self.ask }
+        OwnedPort {
+            tx: tx.any().clone(),
+            tell: self.tell,
+            ask: self.ask,
+        }
     }
 }
 
@@ -359,9 +369,7 @@ mod sealers {
         C: Fn(&'static mut O, M) -> F + Copy,
     {
         // SAFETY: see the module.
-        unsafe {
-            node::draft::<O, M, R, F, C, LOCAL>(message, super::super::slot::recreate::<C>())
-        }
+        unsafe { node::draft::<O, M, R, F, C, LOCAL>(message, super::super::slot::recreate::<C>()) }
     }
 
     pub(super) fn routed<O, M, R, F, C, const LOCAL: bool>(
@@ -435,7 +443,10 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     /// An ask, not posted yet.
     #[inline]
     pub(crate) fn call(self, message: M) -> Call<'a, R, X> {
-        Call { tx: self.tx, draft: (self.ask)(message) }
+        Call {
+            tx: self.tx,
+            draft: (self.ask)(message),
+        }
     }
 }
 
@@ -453,13 +464,22 @@ impl<M, R, X> OwnedPort<M, R, X> {
 
     #[inline]
     pub(crate) fn port(&self) -> Port<'_, M, R, X> {
-        Port { tx: &self.tx, tell: self.tell, ask: self.ask, _message: PhantomData }
+        Port {
+            tx: &self.tx,
+            tell: self.tell,
+            ask: self.ask,
+            _message: PhantomData,
+        }
     }
 }
 
 impl<M, R, X> Clone for OwnedPort<M, R, X> {
     fn clone(&self) -> Self {
-        Self { tx: self.tx.clone(), tell: self.tell, ask: self.ask }
+        Self {
+            tx: self.tx.clone(),
+            tell: self.tell,
+            ask: self.ask,
+        }
     }
 }
 
@@ -485,8 +505,11 @@ impl<'a, R, X> Call<'a, R, X> {
         let (slot, pending) = draft.split();
         match tx.queue().push(slot) {
             Ok(()) => Ok(pending),
-            // SAFETY: the two halves of one draft, as they were.
-            Err(slot) => Err(Self { tx, draft: unsafe { Draft::join(slot, pending) } }),
+            Err(slot) => {
+                // SAFETY: the two halves of one draft, as they were.
+                let draft = unsafe { Draft::join(slot, pending) };
+                Err(Self { tx, draft })
+            }
         }
     }
 
@@ -496,8 +519,11 @@ impl<'a, R, X> Call<'a, R, X> {
         let (slot, pending) = draft.split();
         match tx.queue().push_own(slot) {
             Ok(()) => Ok(pending),
-            // SAFETY: the two halves of one draft, as they were.
-            Err(slot) => Err(Self { tx, draft: unsafe { Draft::join(slot, pending) } }),
+            Err(slot) => {
+                // SAFETY: the two halves of one draft, as they were.
+                let draft = unsafe { Draft::join(slot, pending) };
+                Err(Self { tx, draft })
+            }
         }
     }
 
@@ -537,26 +563,30 @@ impl<O, X> Rx<O, X> {
         self.extra.get_or_insert_default().life = Some(span);
     }
 
-    /// A new address, of the actor whose mailbox this is.
-    pub(crate) fn tx(&self) -> Tx<O, X> {
-        Tx { any: self.keep.tx(), _opener: PhantomData }
-    }
-
     /// Something that new addresses can be made from.
     pub(crate) fn weak(&self) -> WeakTx<O, X> {
-        WeakTx { keep: self.keep.clone(), _opener: PhantomData }
+        WeakTx {
+            keep: self.keep.clone(),
+            _opener: PhantomData,
+        }
     }
 
     #[inline]
     pub(super) fn refill(&mut self) -> Refill {
-        self.keep.queue().refill(&mut self.batch, &mut self.taken, &mut self.extra)
+        self.keep
+            .queue()
+            .refill(&mut self.batch, &mut self.taken, &mut self.extra)
     }
 
     /// Closes the mailbox for good and discards what waits in it; asks fail with the error.
     /// `report` is called with the type of each message that was not handled.
     pub(crate) fn finish(&mut self, error: &AskError, mut report: impl FnMut(&'static str)) {
         let (mail, notices) = self.keep.queue().close_and_take();
-        let front = self.extra.take().map(|extra| extra.front).unwrap_or_default();
+        let front = self
+            .extra
+            .take()
+            .map(|extra| extra.front)
+            .unwrap_or_default();
         let batch = std::mem::take(&mut self.batch);
         for slot in front.into_iter().chain(batch).chain(mail) {
             self.keep.queue().count_dead();
@@ -601,7 +631,10 @@ pub(crate) struct WeakTx<O, X> {
 
 impl<O, X> WeakTx<O, X> {
     pub(crate) fn of(tx: &Tx<O, X>) -> Self {
-        Self { keep: tx.any.keep(), _opener: PhantomData }
+        Self {
+            keep: tx.any.keep(),
+            _opener: PhantomData,
+        }
     }
 
     pub(crate) fn keep(&self) -> &Keep<X> {
@@ -609,12 +642,18 @@ impl<O, X> WeakTx<O, X> {
     }
 
     pub(crate) fn tx(&self) -> Tx<O, X> {
-        Tx { any: self.keep.tx(), _opener: PhantomData }
+        Tx {
+            any: self.keep.tx(),
+            _opener: PhantomData,
+        }
     }
 }
 
 impl<O, X> Clone for WeakTx<O, X> {
     fn clone(&self) -> Self {
-        Self { keep: self.keep.clone(), _opener: PhantomData }
+        Self {
+            keep: self.keep.clone(),
+            _opener: PhantomData,
+        }
     }
 }

@@ -54,9 +54,17 @@ where
 {
     let node = Box::new(Node::<O, M, R, F, C> {
         cell: ReplyCell::new(
-            const { if LOCAL { &Node::<O, M, R, F, C>::LOCAL } else { &Node::<O, M, R, F, C>::VT } },
+            const {
+                if LOCAL {
+                    &Node::<O, M, R, F, C>::LOCAL
+                } else {
+                    &Node::<O, M, R, F, C>::VT
+                }
+            },
         ),
-        body: UnsafeCell::new(Body { message: ManuallyDrop::new(message) }),
+        body: UnsafeCell::new(Body {
+            message: ManuallyDrop::new(message),
+        }),
         _types: PhantomData,
     });
     Draft(NonNull::from(Box::leak(node)).cast())
@@ -88,13 +96,22 @@ impl<R> Draft<R> {
         let mut payload: Payload = [MaybeUninit::uninit(); 3];
         payload[0].write(head.as_ptr().cast());
         // SAFETY: the draft's two ownerships become the slot's and the asker's.
-        unsafe { (Slot { vt: (*head.as_ptr()).vt.slot, payload }, Pending::new(cell)) }
+        unsafe {
+            (
+                Slot {
+                    vt: (*head.as_ptr()).vt.slot,
+                    payload,
+                },
+                Pending::new(cell),
+            )
+        }
     }
 
     /// The reverse of [`split`](Self::split), for a slot that was refused.
     ///
     /// # Safety
     /// Both come from one `split`, and the slot was not used up.
+    #[allow(clippy::needless_pass_by_value, reason = "both are used up")]
     pub(super) unsafe fn join(slot: Slot, pending: Pending<R>) -> Self {
         let _ = ManuallyDrop::new(pending);
         // SAFETY: `split` wrote the node's address here; both ownerships are here again.
@@ -195,7 +212,9 @@ where
         let node = head.cast::<Self>().as_ptr();
         // SAFETY: the body holds the message (contract) and belongs to the caller.
         let message = unsafe {
-            (*node).body.with(|body| ManuallyDrop::into_inner(ptr::read(&raw const (*body).message)))
+            (*node)
+                .body
+                .with(|body| ManuallyDrop::into_inner(ptr::read(&raw const (*body).message)))
         };
         if to.is_null() {
             drop(message);
@@ -208,11 +227,7 @@ where
     /// # Safety
     /// The payload holds a node that was not started. Called by the actor's task with a stage whose
     /// opener is an `O` that nobody borrows, and where nothing runs.
-    unsafe fn start(
-        payload: *mut Payload,
-        stage: &mut Stage,
-        cx: &mut Context<'_>,
-    ) -> Poll<Began> {
+    unsafe fn start(payload: *mut Payload, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Began> {
         // SAFETY: `split` wrote the node's address here.
         let head = unsafe { node_of(&*payload) };
         let node = head.cast::<Self>().as_ptr();
@@ -221,14 +236,21 @@ where
         if !duty.start() {
             // The asker has gone, so the answer only frees the node: also when the message's
             // destructor panics.
-            let _answer = Answer(Some(duty), &AskError::Cancelled { may_have_run: false });
+            let _answer = Answer(
+                Some(duty),
+                &AskError::Cancelled {
+                    may_have_run: false,
+                },
+            );
             // SAFETY: not started, so the body holds the message.
             unsafe { Self::take_message(head, ptr::null_mut()) };
             return Poll::Ready(Began::Withdrawn);
         }
         // SAFETY: not started, so the body holds the message. It is moved out; the body is empty.
         let message = unsafe {
-            (*node).body.with(|body| ManuallyDrop::into_inner(ptr::read(&raw const (*body).message)))
+            (*node)
+                .body
+                .with(|body| ManuallyDrop::into_inner(ptr::read(&raw const (*body).message)))
         };
         // SAFETY: an `O` that only the task touches, and that no running future borrows.
         // `'static` is a fiction: the task drops the future before the opener.
@@ -244,7 +266,11 @@ where
                 (&raw mut (*body).future).write(ManuallyDrop::new(future));
             });
         }
-        stage.running = Some(Running { resume: Self::resume, abort: Self::abort, at: node.cast() });
+        stage.running = Some(Running {
+            resume: Self::resume,
+            abort: Self::abort,
+            at: node.cast(),
+        });
         // SAFETY: the future was just written and is noted in `running`.
         unsafe { Self::resume(node.cast(), stage, cx) }.map(|()| Began::Handled)
     }
@@ -294,7 +320,9 @@ where
         // SAFETY: the body holds the future (contract). The node outlives it: either the opener
         // still has the duty, or it was taken away and the node is held.
         unsafe {
-            (*node).body.with_mut(|body| ptr::drop_in_place((&raw mut (*body).future).cast::<F>()));
+            (*node)
+                .body
+                .with_mut(|body| ptr::drop_in_place((&raw mut (*body).future).cast::<F>()));
         }
     }
 

@@ -13,8 +13,8 @@ use super::sync::{Mutex, OnceLock, lock};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
-use std::collections::hash_map::{Entry, HashMap};
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::mem;
 use std::task::Waker;
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -188,7 +188,9 @@ impl Queue {
     /// Takes room for one message, if there is some.
     #[inline]
     pub(crate) fn try_room(&self) -> Result<(), Refused> {
-        let Some(room) = &self.room else { return Ok(()) };
+        let Some(room) = &self.room else {
+            return Ok(());
+        };
         match room.try_acquire() {
             Ok(permit) => {
                 permit.forget();
@@ -201,7 +203,9 @@ impl Queue {
 
     /// Waits for room for one message. Dropped before it is ready, it has taken none.
     pub(crate) async fn room(&self) -> Result<(), Refused> {
-        let Some(room) = &self.room else { return Ok(()) };
+        let Some(room) = &self.room else {
+            return Ok(());
+        };
         room.acquire().await.map_err(|_| Refused::Closed)?.forget();
         Ok(())
     }
@@ -243,11 +247,8 @@ impl Queue {
             // Before the push, so that the task never gives back a permit for this message.
             self.debt.fetch_add(1, Ordering::Relaxed);
         }
-        self.push(slot).inspect_err(|_| {
-            if self.room.is_some() {
-                self.debt.fetch_sub(1, Ordering::Relaxed);
-            }
-        })
+        // Once closed, nobody asks for room any more, so a debt too many does no harm.
+        self.push(slot)
     }
 
     /// Accepts a message without waiting, as the overflow policy says. `Ok(Some)`: this one had to
@@ -255,7 +256,10 @@ impl Queue {
     #[inline]
     pub(super) fn offer(&self, slot: Slot) -> Result<Option<Slot>, (Refused, Slot)> {
         match self.try_room() {
-            Ok(()) => self.push(slot).map(|()| None).map_err(|slot| (Refused::Closed, slot)),
+            Ok(()) => self
+                .push(slot)
+                .map(|()| None)
+                .map_err(|slot| (Refused::Closed, slot)),
             Err(Refused::Full) if self.overflow != Overflow::Reject => self.displace(slot),
             Err(refused) => Err((refused, slot)),
         }
@@ -269,7 +273,10 @@ impl Queue {
             }
             Err(Refused::Full) if self.overflow == Overflow::DropOldest => self.displace(slot),
             Err(refused) => Err((refused, slot)),
-            Ok(()) => self.push(slot).map(|()| None).map_err(|slot| (Refused::Closed, slot)),
+            Ok(()) => self
+                .push(slot)
+                .map(|()| None)
+                .map_err(|slot| (Refused::Closed, slot)),
         }
     }
 
@@ -284,7 +291,10 @@ impl Queue {
                 let Some(oldest) = inbox.mail.pop_front() else {
                     // All room belongs to the message being handled.
                     drop(inbox);
-                    return self.push_own(slot).map(|()| None).map_err(|s| (Refused::Closed, s));
+                    return self
+                        .push_own(slot)
+                        .map(|()| None)
+                        .map_err(|s| (Refused::Closed, s));
                 };
                 // Its room goes to the new one.
                 inbox.mail.push_back(slot);
@@ -335,8 +345,9 @@ impl Queue {
             let mut inbox = lock(&self.inbox);
             let side = inbox.side.as_mut()?;
             let key = side.watched.remove(&other)?.key;
-            let (dropped, kept): (VecDeque<_>, _) =
-                mem::take(&mut side.notices).into_iter().partition(|n| n.from == other);
+            let (dropped, kept): (VecDeque<_>, _) = mem::take(&mut side.notices)
+                .into_iter()
+                .partition(|n| n.from == other);
             side.notices = kept;
             (key, dropped)
         };
@@ -350,7 +361,9 @@ impl Queue {
     pub(crate) fn watched(&self) -> Vec<(u64, u64)> {
         let inbox = lock(&self.inbox);
         let watched = inbox.side.iter().flat_map(|side| &side.watched);
-        watched.map(|(&other, watched)| (other, watched.key)).collect()
+        watched
+            .map(|(&other, watched)| (other, watched.key))
+            .collect()
     }
 
     // --- signals
@@ -391,7 +404,8 @@ impl Queue {
 
     /// The same for a handler that has put its message aside.
     pub(crate) fn hand_over_stashed(&self) {
-        self.control.fetch_or(HAND_OVER | STASHED, Ordering::Relaxed);
+        self.control
+            .fetch_or(HAND_OVER | STASHED, Ordering::Relaxed);
     }
 
     /// Mail that was put aside is to come back after the running handler.
@@ -447,7 +461,8 @@ impl Queue {
     }
 
     pub(super) fn handed_over(&self) {
-        self.control.fetch_and(!(HAND_OVER | STASHED), Ordering::Relaxed);
+        self.control
+            .fetch_and(!(HAND_OVER | STASHED), Ordering::Relaxed);
     }
 
     pub(super) fn unstashed(&self) {
@@ -500,7 +515,9 @@ impl Queue {
         let mut inbox = lock(&self.inbox);
         let side = inbox.side.as_mut()?;
         let due = side.notices.iter().position(|notice| {
-            side.watched.get(&notice.from).is_none_or(|watched| watched.behind <= next)
+            side.watched
+                .get(&notice.from)
+                .is_none_or(|watched| watched.behind <= next)
         })?;
         let notice = side.notices.remove(due)?;
         side.watched.remove(&notice.from);
@@ -548,7 +565,10 @@ impl Queue {
         if let Some(room) = &self.room {
             room.close();
         }
-        (mail, notices.into_iter().map(|notice| notice.slot).collect())
+        (
+            mail,
+            notices.into_iter().map(|notice| notice.slot).collect(),
+        )
     }
 
     pub(super) fn count_handled(&self) {

@@ -99,7 +99,10 @@ impl<R> ReplyCell<R> {
 type RawParts = (*mut (), *mut RawWakerVTable);
 
 fn raw_parts(waker: &Waker) -> RawParts {
-    (waker.data().cast_mut(), ptr::from_ref(waker.vtable()).cast_mut())
+    (
+        waker.data().cast_mut(),
+        ptr::from_ref(waker.vtable()).cast_mut(),
+    )
 }
 
 /// # Safety
@@ -257,9 +260,7 @@ impl<R> Pending<R> {
         let cell = ManuallyDrop::new(self).0;
         // SAFETY: with `DONE` the actor has written `out` and does not touch it any more; the
         // asker's ownership keeps the node alive, and taking the reply happens once.
-        let out = unsafe {
-            (*cell.as_ptr()).out.with(|out| (*out).assume_init_read())
-        };
+        let out = unsafe { (*cell.as_ptr()).out.with(|out| (*out).assume_init_read()) };
         // SAFETY: the asker's ownership is used up here, after `DONE`; `out` was moved out.
         unsafe { release_asker(cell.cast()) };
         out
@@ -338,7 +339,11 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
                 if let Some(token) = token {
                     token.cancel();
                 }
-                return if state & STARTED == 0 { Abandoned::Withdrawn } else { Abandoned::Running };
+                return if state & STARTED == 0 {
+                    Abandoned::Withdrawn
+                } else {
+                    Abandoned::Running
+                };
             }
             Err(now) => state = now,
         }
@@ -347,7 +352,7 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
 
 /// The actor's ownership of a posted ask: the duty to answer it. Dropping it answers that the reply
 /// was dropped.
-pub(crate) struct Duty {
+pub struct Duty {
     head: NonNull<Head>,
     /// The handler's future lies in the node, so that the node must outlive it.
     in_body: bool,
@@ -428,7 +433,10 @@ impl Duty {
     /// The duty to answer with an `R`, if the asker waits for one.
     pub(crate) fn typed<R: 'static>(self) -> Result<TypedDuty<R>, Self> {
         if (self.head().vt.reply_type)() == TypeId::of::<R>() {
-            Ok(TypedDuty { duty: self, _reply: PhantomData })
+            Ok(TypedDuty {
+                duty: self,
+                _reply: PhantomData,
+            })
         } else {
             Err(self)
         }
@@ -453,10 +461,21 @@ impl Duty {
     }
 }
 
+impl std::fmt::Debug for Duty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Duty")
+            .field("cancelled", &self.is_cancelled())
+            .finish()
+    }
+}
+
 impl Drop for Duty {
     fn drop(&mut self) {
         let may_have_run = self.head().state.load(Ordering::Relaxed) & STARTED != 0;
-        let error = AskError::NoReply { reason: NoReplyReason::ReplyDropped, may_have_run };
+        let error = AskError::NoReply {
+            reason: NoReplyReason::ReplyDropped,
+            may_have_run,
+        };
         // SAFETY: the actor's ownership is used up here; whoever used it up before has forgotten
         // `self`.
         unsafe { (self.head().vt.fail)(self.head, error) };
@@ -477,7 +496,10 @@ impl<R> TypedDuty<R> {
 
     /// See [`Duty::take_away`].
     pub(crate) fn take_away(self) -> Self {
-        Self { duty: self.duty.take_away(), _reply: PhantomData }
+        Self {
+            duty: self.duty.take_away(),
+            _reply: PhantomData,
+        }
     }
 
     pub(crate) fn into_duty(self) -> Duty {

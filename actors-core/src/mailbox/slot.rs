@@ -73,7 +73,16 @@ pub struct Sealed<O> {
 
 impl<O> Sealed<O> {
     pub(super) fn new(slot: Slot) -> Self {
-        Self { slot, _opener: PhantomData }
+        Self {
+            slot,
+            _opener: PhantomData,
+        }
+    }
+}
+
+impl<O> std::fmt::Debug for Sealed<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({})", (self.slot.vt.name)())
     }
 }
 

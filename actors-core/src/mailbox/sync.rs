@@ -42,7 +42,7 @@ pub(crate) use loom::cell::UnsafeCell;
 
 /// Set once, read often. Loom has none, so its models use a lock.
 #[cfg(actors_loom)]
-pub(crate) struct OnceLock<T>(Mutex<Option<&'static T>>);
+pub(crate) struct OnceLock<T>(Mutex<Option<Box<T>>>);
 
 #[cfg(actors_loom)]
 impl<T> OnceLock<T> {
@@ -51,12 +51,17 @@ impl<T> OnceLock<T> {
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        *lock(&self.0)
+        let value: Option<*const T> = lock(&self.0).as_deref().map(std::ptr::from_ref);
+        // SAFETY: the box is set once, and neither moved nor dropped before `self`.
+        value.map(|value| unsafe { &*value })
     }
 
-    /// Leaks the value, which is as long as a model needs it.
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
-        *lock(&self.0) = Some(Box::leak(Box::new(value)));
+        let mut at = lock(&self.0);
+        if at.is_some() {
+            return Err(value);
+        }
+        *at = Some(Box::new(value));
         Ok(())
     }
 }

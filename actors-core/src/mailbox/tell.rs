@@ -153,17 +153,16 @@ where
         } else {
             payload[0].write(Box::into_raw(Box::new(letter)).cast());
         }
-        Slot { vt: const { if LOCAL { &Self::LOCAL } else { &Self::VT } }, payload }
+        Slot {
+            vt: const { if LOCAL { &Self::LOCAL } else { &Self::VT } },
+            payload,
+        }
     }
 
     /// # Safety
     /// As for `take`; called by the actor's task with a stage whose opener is an `O` that nobody
     /// borrows, and where nothing runs.
-    unsafe fn start(
-        payload: *mut Payload,
-        stage: &mut Stage,
-        cx: &mut Context<'_>,
-    ) -> Poll<Began> {
+    unsafe fn start(payload: *mut Payload, stage: &mut Stage, cx: &mut Context<'_>) -> Poll<Began> {
         // SAFETY: the payload is not used up (contract).
         let letter = unsafe { take::<L>(payload) };
         let Some((message, duty)) = letter.open() else {
@@ -187,7 +186,11 @@ where
         } else {
             Box::into_raw(Box::new(future))
         };
-        stage.running = Some(Running { resume: Self::resume, abort: Self::abort, at: at.cast() });
+        stage.running = Some(Running {
+            resume: Self::resume,
+            abort: Self::abort,
+            at: at.cast(),
+        });
         // SAFETY: the future was just written to `at` and is noted in `running`.
         unsafe { Self::resume(at.cast(), stage, cx) }.map(|()| Began::Handled)
     }

@@ -11,8 +11,15 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+#[cfg(not(actors_loom))]
 thread_local! {
     static CURRENT: Cell<*const Turn> = const { Cell::new(ptr::null()) };
+}
+
+// Loom's threads share one of the system's.
+#[cfg(actors_loom)]
+loom::thread_local! {
+    static CURRENT: Cell<*const Turn> = Cell::new(ptr::null());
 }
 
 /// What one actor is doing now.
@@ -65,10 +72,15 @@ impl Turn {
     /// it follows the chain afterwards: the notes and the loads of [`waits`](Self::waits) are
     /// `SeqCst`, so they have one order.
     pub(crate) fn wait_for(&self, other: u64) {
-        let free = self.waits_for.compare_exchange(0, other, Ordering::SeqCst, Ordering::Relaxed);
+        let free = self
+            .waits_for
+            .compare_exchange(0, other, Ordering::SeqCst, Ordering::Relaxed);
         if free.is_err() {
             let mut also = lock(&self.also);
-            also.push(Wait { sent_to: other, answers: other });
+            also.push(Wait {
+                sent_to: other,
+                answers: other,
+            });
             self.also_len.store(also.len(), Ordering::SeqCst);
         }
     }
@@ -76,7 +88,9 @@ impl Turn {
     /// Takes back one note of [`wait_for`](Self::wait_for).
     pub(crate) fn waited_for(&self, other: u64) {
         // `Release`: who sees the note gone sees what the handler did while it waited.
-        let first = self.waits_for.compare_exchange(other, 0, Ordering::Release, Ordering::Relaxed);
+        let first = self
+            .waits_for
+            .compare_exchange(other, 0, Ordering::Release, Ordering::Relaxed);
         if first.is_err() {
             let mut also = lock(&self.also);
             if let Some(at) = also.iter().position(|wait| wait.sent_to == other) {
@@ -90,9 +104,14 @@ impl Turn {
     /// is not known.
     pub(crate) fn now_answers(&self, from: u64, to: u64) {
         let mut also = lock(&self.also);
-        let first = self.waits_for.compare_exchange(from, 0, Ordering::SeqCst, Ordering::Relaxed);
+        let first = self
+            .waits_for
+            .compare_exchange(from, 0, Ordering::SeqCst, Ordering::Relaxed);
         if first.is_ok() {
-            also.push(Wait { sent_to: from, answers: to });
+            also.push(Wait {
+                sent_to: from,
+                answers: to,
+            });
             self.also_len.store(also.len(), Ordering::SeqCst);
         } else if let Some(wait) = also.iter_mut().find(|wait| wait.answers == from) {
             wait.answers = to;
@@ -124,7 +143,8 @@ impl Turn {
     /// Notes which kind of message is being handled. Only the actor's task calls this.
     #[inline]
     pub(super) fn begin(&self, kind: &'static SlotVt, since: u64) {
-        self.message.store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
+        self.message
+            .store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
         if since != 0 {
             self.since.store(since, Ordering::Relaxed);
         }
@@ -151,13 +171,13 @@ impl Turn {
 
 /// Runs `f` as the actor of `turn`.
 pub(crate) fn scope<R>(turn: &Turn, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(turn));
+    let _restore = Restore(CURRENT.with(|current| current.replace(turn)));
     f()
 }
 
 /// Runs `f` as code that belongs to no actor.
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(ptr::null()));
+    let _restore = Restore(CURRENT.with(|current| current.replace(ptr::null())));
     f()
 }
 
@@ -166,14 +186,14 @@ struct Restore(*const Turn);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 
 /// Calls `f` with the turn of the actor that this thread runs, if it runs one.
 #[inline]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Turn>) -> R) -> R {
-    let turn = CURRENT.get();
+    let turn = CURRENT.with(Cell::get);
     // SAFETY: not null only while `scope` runs on this thread, further up the stack, and `scope`
     // borrows the turn until it has put the pointer back.
     f(unsafe { turn.as_ref() })
@@ -219,7 +239,8 @@ fn epoch() -> Instant {
     // An hour back, so that a time shortly before the first call still has a number.
     *EPOCH.get_or_init(|| {
         let now = Instant::now();
-        now.checked_sub(std::time::Duration::from_secs(3600)).unwrap_or(now)
+        now.checked_sub(std::time::Duration::from_secs(3600))
+            .unwrap_or(now)
     })
 }
 

@@ -1,0 +1,368 @@
+//! Loom models of the production mailbox: every order in which its threads can meet.
+//!
+//! Run with `--cfg actors_loom`. A lost wake-up shows as a deadlock, a data race as an access to a
+//! cell while another one lasts, a leak or a double drop as a wrong count of [`Token`]s.
+use super::*;
+use crate::error::AskError;
+use crate::policy::{Capacity, Overflow};
+use ::loom::future::block_on;
+use ::loom::sync::Arc;
+use ::loom::sync::atomic::{AtomicUsize, Ordering};
+use ::loom::thread;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+/// Counts how many of its tokens there are.
+#[derive(Clone)]
+struct Tokens(Arc<AtomicUsize>);
+
+struct Token(Arc<AtomicUsize>);
+
+impl Tokens {
+    fn new() -> Self {
+        Self(Arc::new(AtomicUsize::new(0)))
+    }
+
+    fn token(&self) -> Token {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Token(self.0.clone())
+    }
+
+    fn left(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An opener that adds up what it is told.
+#[derive(Default)]
+struct Sum {
+    total: usize,
+    duty: Option<Duty>,
+    me: Option<WeakTx<Self, ()>>,
+}
+
+impl Opener for Sum {
+    fn begin(&mut self, duty: Duty) {
+        self.duty = Some(duty);
+    }
+
+    fn end(&mut self) -> Option<Duty> {
+        self.duty.take()
+    }
+
+    fn unstash(&mut self) -> VecDeque<Sealed<Self>> {
+        VecDeque::new()
+    }
+
+    fn span(&self, _: &'static str, _: bool, _: Option<tracing::Span>) -> tracing::Span {
+        tracing::Span::none()
+    }
+}
+
+type Ends = (Tx<Sum, ()>, Rx<Sum, ()>);
+
+fn ends() -> Ends {
+    mailbox(1, Capacity::Unbounded, Overflow::Reject, ())
+}
+
+/// Adds one, and holds a token.
+struct Add(#[allow(dead_code, reason = "it counts")] Token);
+
+fn add() -> Seal<Sum, Add, Token> {
+    Seal::new(|sum: &'static mut Sum, add: Add| async move {
+        sum.total += 1;
+        add.0
+    })
+}
+
+/// Drains to the end, and gives the sum.
+fn drain(mut rx: Rx<Sum, ()>) -> (usize, End) {
+    let mut sum = Sum::default();
+    let end = block_on(rx.drain::<AnyThread>(&mut sum));
+    (sum.total, end)
+}
+
+fn poll<R>(pending: &mut Option<Pending<R>>, waker: &Waker) -> Option<Result<R, AskError>> {
+    match pending.take()?.poll(waker) {
+        Ok(result) => Some(result),
+        Err(waits) => {
+            *pending = Some(waits);
+            None
+        }
+    }
+}
+
+/// Waits for the reply.
+fn wait<R>(pending: Pending<R>) -> Result<R, AskError> {
+    let mut pending = Some(pending);
+    block_on(poll_fn(|cx| match poll(&mut pending, cx.waker()) {
+        Some(result) => Poll::Ready(result),
+        None => Poll::Pending,
+    }))
+}
+
+#[test]
+fn loom_two_senders() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let senders = [(); 2].map(|()| {
+            let (tx, tokens) = (tx.clone(), tokens.clone());
+            thread::spawn(move || assert!(add().port(&tx).tell(Add(tokens.token())).is_ok()))
+        });
+        // The last address ends the drain: its going must wake too.
+        drop(tx);
+        let (total, end) = drain(rx);
+        assert_eq!(total, 2);
+        assert!(matches!(end, End::Drained));
+        senders.map(|sender| sender.join().unwrap());
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
+fn loom_one_sender_two_messages() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let sender = {
+            let tokens = tokens.clone();
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    assert!(add().port(&tx).tell(Add(tokens.token())).is_ok());
+                }
+            })
+        };
+        assert_eq!(drain(rx).0, 2);
+        sender.join().unwrap();
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
+fn loom_close_meets_send() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let sender = {
+            let (tx, tokens) = (tx.clone(), tokens.clone());
+            thread::spawn(move || usize::from(add().port(&tx).tell(Add(tokens.token())).is_ok()))
+        };
+        tx.queue().close();
+        let (total, _) = drain(rx);
+        let accepted = sender.join().unwrap();
+        assert_eq!(
+            accepted, total,
+            "what was accepted before the close is handled"
+        );
+        assert_eq!(tx.queue().stats().waiting, 0);
+        drop(tx);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
+fn loom_kill_meets_ask() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let asker = {
+            let (tx, tokens) = (tx.clone(), tokens.clone());
+            thread::spawn(
+                move || match add().port(&tx).call(Add(tokens.token())).post() {
+                    Ok(pending) => wait(pending).is_ok(),
+                    Err(refused) => {
+                        assert!(refused.into_message::<Add>().is_some());
+                        false
+                    }
+                },
+            )
+        };
+        tx.queue().kill();
+        let (total, end) = drain(rx);
+        assert!(matches!(end, End::Killed));
+        // Whatever happened, the ask has ended, and with a reply only if it was handled.
+        assert_eq!(asker.join().unwrap(), total == 1);
+        drop(tx);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
+fn loom_ask_answered() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let asker = {
+            let tokens = tokens.clone();
+            thread::spawn(move || {
+                let call = add().port(&tx).call(Add(tokens.token()));
+                assert!(wait(call.post().ok().unwrap()).is_ok());
+            })
+        };
+        assert_eq!(drain(rx).0, 1);
+        asker.join().unwrap();
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
+fn loom_ask_abandoned() {
+    ::loom::model(|| {
+        let (tx, rx) = ends();
+        let tokens = Tokens::new();
+        let asker = {
+            let tokens = tokens.clone();
+            thread::spawn(move || {
+                let call = add().port(&tx).call(Add(tokens.token()));
+                let pending = call.post().ok().unwrap();
+                match pending.abandon() {
+                    Abandoned::Withdrawn => false,
+                    Abandoned::Running => true,
+                    Abandoned::Done(result) => result.is_ok(),
+                }
+            })
+        };
+        let (total, _) = drain(rx);
+        let may_have_run = asker.join().unwrap();
+        assert_eq!(may_have_run, total == 1, "withdrawn means: never handled");
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// The asker looks with a second waker, then gives up or goes on waiting.
+#[test]
+fn loom_waker_replaced() {
+    for give_up in [false, true] {
+        ::loom::model(move || {
+            let (tx, rx) = ends();
+            let tokens = Tokens::new();
+            let asker = {
+                let tokens = tokens.clone();
+                thread::spawn(move || {
+                    let call = add().port(&tx).call(Add(tokens.token()));
+                    let mut pending = call.post().ok();
+                    if poll(&mut pending, Waker::noop()).is_some() {
+                        return;
+                    }
+                    let Some(pending) = pending else { return };
+                    if give_up {
+                        drop(pending);
+                    } else {
+                        assert!(wait(pending).is_ok());
+                    }
+                })
+            };
+            drain(rx);
+            asker.join().unwrap();
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+/// The handler gives its duty away to another thread, which answers while the handler's future is
+/// dropped and the asker waits or gives up.
+#[test]
+fn loom_duty_taken_away() {
+    for give_up in [false, true] {
+        ::loom::model(move || {
+            let (tx, mut rx) = ends();
+            let tokens = Tokens::new();
+            let seal: Seal<Sum, Add, Token> =
+                Seal::new(|sum: &'static mut Sum, add: Add| async move {
+                    let duty = sum.duty.take().map(Duty::take_away);
+                    let duty = duty.and_then(|duty| duty.typed::<Token>().ok());
+                    thread::spawn(move || {
+                        if let Some(duty) = duty {
+                            duty.complete(add.0);
+                        }
+                    });
+                    // The future is dropped here, while the other thread answers.
+                    if let Some(me) = &sum.me {
+                        me.keep().queue().hand_over();
+                    }
+                    std::future::pending::<Token>().await
+                });
+            let asker = {
+                let call = seal.port(&tx).call(Add(tokens.token()));
+                let pending = call.post().ok().unwrap();
+                thread::spawn(move || {
+                    if give_up {
+                        drop(pending);
+                    } else {
+                        assert!(wait(pending).is_ok());
+                    }
+                })
+            };
+            let mut sum = Sum {
+                me: Some(WeakTx::of(&tx)),
+                ..Sum::default()
+            };
+            drop(tx);
+            block_on(rx.drain::<AnyThread>(&mut sum));
+            asker.join().unwrap();
+        });
+    }
+}
+
+/// The asker gives up while the handler asks to be told of that.
+#[test]
+fn loom_token_meets_abandon() {
+    ::loom::model(|| {
+        let (tx, mut rx) = ends();
+        let tokens = Tokens::new();
+        let seal: Seal<Sum, Add, ()> = Seal::new(|sum: &'static mut Sum, add: Add| async move {
+            let token = sum.duty.as_ref().map(Duty::token);
+            sum.total += 1;
+            drop(add);
+            if let (Some(token), Some(duty)) = (token, &sum.duty) {
+                if duty.is_cancelled() {
+                    assert!(duty.token().is_cancelled());
+                }
+                drop(token);
+            }
+        });
+        let pending = seal
+            .port(&tx)
+            .call(Add(tokens.token()))
+            .post()
+            .ok()
+            .unwrap();
+        let asker = thread::spawn(move || drop(pending));
+        drop(tx);
+        let mut sum = Sum::default();
+        block_on(rx.drain::<AnyThread>(&mut sum));
+        asker.join().unwrap();
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// Addresses come and go in two threads, also from nothing; the memory goes once, with the last.
+#[test]
+fn loom_references() {
+    ::loom::model(|| {
+        let tokens = Tokens::new();
+        let (tx, rx) =
+            mailbox::<Sum, Token>(1, Capacity::Unbounded, Overflow::Reject, tokens.token());
+        let weak = WeakTx::of(&tx);
+        let other = {
+            let tx = tx.clone();
+            thread::spawn(move || drop(tx))
+        };
+        drop(tx);
+        let again = weak.tx();
+        drop(weak);
+        drop(again.clone());
+        drop(rx);
+        drop(again);
+        other.join().unwrap();
+        assert_eq!(tokens.left(), 0);
+    });
+}
