@@ -591,7 +591,10 @@ impl<O, X> Rx<O, X> {
         for slot in front.into_iter().chain(batch).chain(mail) {
             self.keep.queue().count_dead();
             report((slot.vt.name)());
+            #[cfg(not(actors_mutant = "leak_at_end"))]
             ignore_panic(|| slot.discard(error));
+            #[cfg(actors_mutant = "leak_at_end")]
+            let _ = slot;
         }
         for slot in notices {
             ignore_panic(|| slot.discard(error));

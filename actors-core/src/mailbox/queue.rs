@@ -232,12 +232,9 @@ impl Queue {
             }
             mem::replace(&mut inbox.idle, false)
         };
-        #[cfg(not(actors_mutant = "lost_wake"))]
         if was_idle {
             self.wake();
         }
-        #[cfg(actors_mutant = "lost_wake")]
-        let _ = was_idle;
         Ok(())
     }
 
@@ -494,6 +491,12 @@ impl Queue {
             if inbox.closed || self.addrs.load(Ordering::Acquire) == 0 {
                 inbox.closed = true;
                 return Refill::Closed;
+            }
+            #[cfg(actors_mutant = "lost_wake")]
+            {
+                // Looks, and only then goes to sleep.
+                drop(inbox);
+                inbox = lock(&self.inbox);
             }
             inbox.idle = true;
             return Refill::Idle;

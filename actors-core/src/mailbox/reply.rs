@@ -296,7 +296,8 @@ unsafe fn release_asker(head: NonNull<Head>) {
     let state = unsafe { &(*head.as_ptr()).state };
     // Most nodes are never held, and `HELD` is not set after `DONE`, so a look is enough for them.
     // `Acquire` for the freeing: all that happened in the node's body happens before.
-    let held = state.load(Ordering::Acquire) & HELD != 0
+    let held = !cfg!(actors_mutant = "early_free")
+        && state.load(Ordering::Acquire) & HELD != 0
         && state.fetch_or(GONE, Ordering::AcqRel) & HELD != 0;
     if !held {
         // SAFETY: `DONE` is set and nobody holds the body: the asker's ownership is the last.
@@ -384,7 +385,7 @@ impl Duty {
     pub(super) fn start(&self) -> bool {
         // One order with the asker's exchange: either it finds `STARTED`, or this finds `GONE`.
         let state = self.head().state.fetch_or(STARTED, Ordering::AcqRel);
-        state & (GONE | DETACHED) != GONE
+        state & (GONE | DETACHED) != GONE || cfg!(actors_mutant = "not_withdrawn")
     }
 
     /// Whether the asker has gone and does not want the message handled.
@@ -511,6 +512,13 @@ impl<R> TypedDuty<R> {
     }
 }
 
+/// `Release`: the asker that sees `DONE` sees `out`. `Acquire`: it reads the asker's last waker.
+const COMPLETE: Ordering = if cfg!(actors_mutant = "relaxed_reply") {
+    Ordering::Relaxed
+} else {
+    Ordering::AcqRel
+};
+
 /// Gives up the actor's ownership, with a result for the asker.
 ///
 /// Takes a pointer and not a reference, because the asker may free the node before this returns.
@@ -538,18 +546,16 @@ pub(super) unsafe fn complete<R>(cell: NonNull<ReplyCell<R>>, result: Result<R, 
         let parts = unsafe { (*node).head.waker_words() };
         // SAFETY: as for the first load.
         let swapped = unsafe {
-            (*node).head.state.compare_exchange(
-                state,
-                state | DONE,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
+            (*node)
+                .head
+                .state
+                .compare_exchange(state, state | DONE, COMPLETE, Ordering::Acquire)
         };
         match swapped {
             Ok(_) => {
                 // With `UPDATING` the asker is awake in `replace_waker`, will see `DONE` and drops
                 // the waker itself.
-                if state & UPDATING == 0 {
+                if state & UPDATING == 0 || cfg!(actors_mutant = "stale_waker") {
                     // SAFETY: `DONE` was set in a state without `UPDATING`: the asker does not
                     // touch the waker words after `DONE`, so the stored waker is used up only here.
                     unsafe { waker_from(parts) }.wake();

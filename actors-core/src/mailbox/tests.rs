@@ -1,1 +1,519 @@
-//! Tests of the mailbox by itself; small under Miri, where they matter most.
+//! Tests of the mailbox by itself, on both kinds of runtime; small under Miri, where they matter
+//! most: aliasing, pinning, and what panics leave behind.
+use super::*;
+use crate::error::{AskError, NoReplyReason, StopReason};
+use crate::policy::{Capacity, Overflow};
+use std::collections::VecDeque;
+use std::marker::PhantomPinned;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::yield_now;
+
+const MANY: usize = if cfg!(miri) { 20 } else { 5_000 };
+
+/// Counts how many of its tokens there are.
+#[derive(Clone, Default)]
+struct Tokens(Arc<AtomicUsize>);
+
+struct Token(Arc<AtomicUsize>);
+
+impl Tokens {
+    fn token(&self) -> Token {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Token(Arc::clone(&self.0))
+    }
+
+    fn left(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An opener that adds up.
+struct Sum {
+    total: usize,
+    busy: bool,
+    duty: Option<Duty>,
+    stash: VecDeque<Sealed<Self>>,
+    _token: Token,
+}
+
+impl Opener for Sum {
+    fn begin(&mut self, duty: Duty) {
+        self.duty = Some(duty);
+    }
+
+    fn end(&mut self) -> Option<Duty> {
+        self.duty.take()
+    }
+
+    fn unstash(&mut self) -> VecDeque<Sealed<Self>> {
+        std::mem::take(&mut self.stash)
+    }
+
+    fn span(&self, _: &'static str, _: bool, _: Option<tracing::Span>) -> tracing::Span {
+        tracing::Span::none()
+    }
+}
+
+type SumTx = Tx<Sum, ()>;
+
+/// Adds `.0`, after `.1` pauses.
+struct Add(usize, usize);
+
+fn add() -> Seal<Sum, Add, usize> {
+    Seal::new(|sum: &'static mut Sum, add: Add| async move {
+        assert!(!sum.busy, "two handlers at once");
+        sum.busy = true;
+        for _ in 0..add.1 {
+            yield_now().await;
+        }
+        sum.busy = false;
+        sum.total += add.0;
+        sum.total
+    })
+}
+
+/// Too large for the slot and for the buffer of futures.
+struct Big([u8; 200], #[allow(dead_code, reason = "it counts")] Token);
+
+fn big() -> Seal<Sum, Big, Vec<u8>> {
+    Seal::new(|sum: &'static mut Sum, big: Big| async move {
+        yield_now().await;
+        sum.total += 1;
+        big.0.to_vec()
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Call,
+    FirstPoll,
+    LaterPoll,
+    Drop,
+}
+
+struct Panic(At, #[allow(dead_code, reason = "it counts")] Token);
+
+/// Panics where it is told to.
+struct Panicking(At, usize, #[allow(dead_code, reason = "it counts")] Token);
+
+impl Future for Panicking {
+    type Output = Box<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Box<usize>> {
+        self.1 += 1;
+        match (self.0, self.1) {
+            (At::FirstPoll, _) | (At::LaterPoll, 2) => panic!("in the future"),
+            (At::LaterPoll, _) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Box::new(self.1)),
+        }
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        assert!(
+            !matches!(self.0, At::Drop),
+            "in the destructor of the future"
+        );
+    }
+}
+
+fn panicking() -> Seal<Sum, Panic, Box<usize>> {
+    Seal::new(|_: &'static mut Sum, panic: Panic| {
+        assert!(!matches!(panic.0, At::Call), "before there is a future");
+        Panicking(panic.0, 0, panic.1)
+    })
+}
+
+/// A future that notes its own address outside, and strikes it out in its destructor: the memory
+/// may not be used otherwise before that has run.
+struct Linked(List, usize, PhantomPinned);
+
+type List = Arc<Mutex<Vec<usize>>>;
+
+struct Link(List);
+
+impl Future for Linked {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let at = std::ptr::from_ref(&self.1).addr();
+        self.0.lock().unwrap().push(at);
+        Poll::Pending
+    }
+}
+
+impl Drop for Linked {
+    fn drop(&mut self) {
+        let at = std::ptr::from_ref(&self.1).addr();
+        self.0.lock().unwrap().retain(|noted| *noted != at);
+    }
+}
+
+fn link() -> Seal<Sum, Link, ()> {
+    Seal::new(|_: &'static mut Sum, link: Link| Linked(link.0, 0, PhantomPinned))
+}
+
+fn runtimes() -> [Runtime; 2] {
+    [
+        Builder::new_current_thread().enable_all().build().unwrap(),
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap(),
+    ]
+}
+
+/// A mailbox whose mail is drained by a task; the task gives the end and the sum.
+fn spawn(capacity: Capacity, tokens: &Tokens) -> (SumTx, tokio::task::JoinHandle<(End, usize)>) {
+    let (tx, mut rx) = mailbox::<Sum, ()>(1, capacity, Overflow::Reject, ());
+    let token = tokens.token();
+    let task = tokio::spawn(async move {
+        let mut sum = Sum {
+            total: 0,
+            busy: false,
+            duty: None,
+            stash: VecDeque::new(),
+            _token: token,
+        };
+        let end = rx.drain::<AnyThread>(&mut sum).await;
+        let reason = match &end {
+            End::Panicked(text) => StopReason::Panicked(text.clone()),
+            _ => StopReason::Killed,
+        };
+        let reason = NoReplyReason::Stopped(reason);
+        rx.finish(
+            &AskError::NoReply {
+                reason,
+                may_have_run: false,
+            },
+            |_| (),
+        );
+        (end, sum.total)
+    });
+    (tx, task)
+}
+
+async fn ask<M: Send + 'static, R: Send + 'static>(
+    tx: &SumTx,
+    seal: Seal<Sum, M, R>,
+    message: M,
+) -> Result<R, AskError> {
+    let call = seal.port(tx).call(message);
+    if tx.queue().room().await.is_err() {
+        return Err(AskError::Closed);
+    }
+    let mut pending = call.post().ok();
+    std::future::poll_fn(|cx| {
+        let Some(waiting) = pending.take() else {
+            return Poll::Ready(Err(AskError::Closed));
+        };
+        match waiting.poll(cx.waker()) {
+            Ok(result) => Poll::Ready(result),
+            Err(waiting) => {
+                pending = Some(waiting);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn tells_and_asks_of_all_sizes() {
+    for runtime in runtimes() {
+        for capacity in [Capacity::Unbounded, Capacity::Bounded(3)] {
+            runtime.block_on(async {
+                let tokens = Tokens::default();
+                let (tx, task) = spawn(capacity, &tokens);
+                for i in 0..MANY {
+                    tx.queue().room().await.unwrap();
+                    assert!(add().port(&tx).tell_in_room(Add(1, i % 3)).is_ok());
+                    if i % 5 == 0 {
+                        let bytes = ask(&tx, big(), Big([7; 200], tokens.token())).await;
+                        assert_eq!(bytes.unwrap().len(), 200);
+                    }
+                }
+                let total = ask(&tx, add(), Add(0, 0)).await.unwrap();
+                assert_eq!(total, MANY + MANY.div_ceil(5));
+                drop(tx);
+                assert!(matches!(task.await.unwrap(), (End::Drained, sum) if sum == total));
+                assert_eq!(tokens.left(), 0);
+            });
+        }
+    }
+}
+
+#[test]
+fn many_askers() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Bounded(4), &tokens);
+            let askers: Vec<_> = (0..8)
+                .map(|i| {
+                    let tx = tx.clone();
+                    tokio::spawn(async move {
+                        for _ in 0..MANY / 8 {
+                            ask(&tx, add(), Add(1, i % 2)).await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for asker in askers {
+                asker.await.unwrap();
+            }
+            drop(tx);
+            assert_eq!(task.await.unwrap().1, MANY / 8 * 8);
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn asks_given_up_at_every_point() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+            for i in 0..MANY {
+                let call = big().port(&tx).call(Big([0; 200], tokens.token()));
+                if i % 4 == 0 {
+                    continue;
+                }
+                let pending = call.post().ok().unwrap();
+                for _ in 0..i % 3 {
+                    yield_now().await;
+                }
+                match i % 5 {
+                    0 => pending.detach(),
+                    1 => drop(pending.poll(Waker::noop())),
+                    _ => drop(pending.abandon()),
+                }
+            }
+            drop(tx);
+            task.await.unwrap();
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn panics_end_the_drain_and_answer() {
+    for runtime in runtimes() {
+        for at in [At::Call, At::FirstPoll, At::LaterPoll, At::Drop] {
+            for told in [false, true] {
+                runtime.block_on(async {
+                    let tokens = Tokens::default();
+                    let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+                    if told {
+                        let panic = Panic(at, tokens.token());
+                        assert!(panicking().port(&tx).tell(panic).is_ok());
+                    } else {
+                        let result = ask(&tx, panicking(), Panic(at, tokens.token())).await;
+                        let Err(AskError::NoReply {
+                            may_have_run: true, ..
+                        }) = result
+                        else {
+                            panic!("{at:?}: {result:?}");
+                        };
+                    }
+                    assert!(matches!(task.await.unwrap().0, End::Panicked(_)), "{at:?}");
+                    drop(tx);
+                    assert_eq!(tokens.left(), 0, "{at:?}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn suspended_handlers_are_dropped_in_place() {
+    for runtime in runtimes() {
+        for told in [false, true] {
+            let (list, tokens) = (List::default(), Tokens::default());
+            let (tx, late) = runtime.block_on(async {
+                let (tx, _task) = spawn(Capacity::Unbounded, &tokens);
+                if told {
+                    assert!(link().port(&tx).tell(Link(Arc::clone(&list))).is_ok());
+                } else {
+                    let pending = link().port(&tx).call(Link(Arc::clone(&list))).post();
+                    pending.ok().unwrap().detach();
+                }
+                while list.lock().unwrap().is_empty() {
+                    yield_now().await;
+                }
+                let late = big()
+                    .port(&tx)
+                    .call(Big([0; 200], tokens.token()))
+                    .post()
+                    .ok()
+                    .unwrap();
+                (tx, late)
+            });
+            // The runtime goes while the handler waits and an ask is queued.
+            runtime.block_on(async {
+                tx.queue().kill();
+                while !late.is_ready() {
+                    yield_now().await;
+                }
+            });
+            assert!(matches!(
+                late.abandon(),
+                Abandoned::Done(Err(AskError::NoReply { .. }))
+            ));
+            drop(tx);
+            assert!(list.lock().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_runtime_goes_while_a_handler_waits() {
+    for runtime in runtimes() {
+        let (list, tokens) = (List::default(), Tokens::default());
+        let (tx, late) = runtime.block_on(async {
+            let (tx, _task) = spawn(Capacity::Bounded(8), &tokens);
+            assert!(link().port(&tx).tell(Link(Arc::clone(&list))).is_ok());
+            while list.lock().unwrap().is_empty() {
+                yield_now().await;
+            }
+            let late = big()
+                .port(&tx)
+                .call(Big([0; 200], tokens.token()))
+                .post()
+                .ok()
+                .unwrap();
+            (tx, late)
+        });
+        drop(runtime);
+        assert!(late.is_ready(), "an ask that nobody will handle has ended");
+        drop(late);
+        assert!(matches!(
+            add().port(&tx).tell(Add(1, 0)),
+            Err((Refused::Closed, _))
+        ));
+        drop(tx);
+        assert!(list.lock().unwrap().is_empty());
+        assert_eq!(tokens.left(), 0);
+    }
+}
+
+#[test]
+fn duties_taken_away_outlive_their_handler() {
+    struct Later(
+        tokio::sync::oneshot::Sender<TypedDuty<Vec<u8>>>,
+        WeakTx<Sum, ()>,
+        Token,
+    );
+    fn later() -> Seal<Sum, Later, Vec<u8>> {
+        Seal::new(|sum: &'static mut Sum, later: Later| async move {
+            let Later(to, me, token) = later;
+            let duty = sum
+                .duty
+                .take()
+                .map(Duty::take_away)
+                .unwrap()
+                .typed()
+                .ok()
+                .unwrap();
+            assert!(to.send(duty).is_ok());
+            me.keep().queue().hand_over();
+            std::future::pending::<()>().await;
+            drop(token);
+            Vec::new()
+        })
+    }
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+            for answered in [true, false] {
+                let (to, duty) = tokio::sync::oneshot::channel();
+                let message = Later(to, WeakTx::of(&tx), tokens.token());
+                let answer = async {
+                    let duty: TypedDuty<Vec<u8>> = duty.await.unwrap();
+                    if answered {
+                        duty.complete(vec![1; 100]);
+                    }
+                };
+                let (result, ()) = tokio::join!(ask(&tx, later(), message), answer);
+                assert_eq!(result.is_ok(), answered);
+                // The actor went on meanwhile.
+                assert!(ask(&tx, add(), Add(1, 0)).await.is_ok());
+            }
+            drop(tx);
+            task.await.unwrap();
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn an_unposted_ask_gives_its_message_back() {
+    let tokens = Tokens::default();
+    let (tx, rx) = mailbox::<Sum, ()>(1, Capacity::Unbounded, Overflow::Reject, ());
+    let mut call = big().port(&tx).call(Big([9; 200], tokens.token()));
+    call.set_waker(Waker::noop());
+    drop(rx);
+    let Err(call) = call.post() else {
+        panic!("posted to a mailbox that is closed")
+    };
+    assert_eq!(call.into_message::<Big>().map(|big| big.0), Some([9; 200]));
+    assert!(
+        big()
+            .port(&tx)
+            .call(Big([0; 200], tokens.token()))
+            .into_message::<Add>()
+            .is_none()
+    );
+    assert_eq!(tokens.left(), 0);
+}
+
+#[test]
+fn a_drain_dropped_half_way_answers() {
+    let runtime = &runtimes()[0];
+    runtime.block_on(async {
+        let (list, tokens) = (List::default(), Tokens::default());
+        let (tx, mut rx) = mailbox::<Sum, ()>(1, Capacity::Unbounded, Overflow::Reject, ());
+        let mut sum = Sum {
+            total: 0,
+            busy: false,
+            duty: None,
+            stash: VecDeque::new(),
+            _token: tokens.token(),
+        };
+        let pending = link()
+            .port(&tx)
+            .call(Link(Arc::clone(&list)))
+            .post()
+            .ok()
+            .unwrap();
+        {
+            let mut drain = pin!(rx.drain::<AnyThread>(&mut sum));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(drain.as_mut().poll(&mut cx).is_pending());
+            assert!(!pending.is_ready());
+        }
+        assert!(matches!(
+            pending.abandon(),
+            Abandoned::Done(Err(AskError::NoReply { .. }))
+        ));
+        assert!(list.lock().unwrap().is_empty());
+        sum.total += 1;
+    });
+}
