@@ -432,6 +432,10 @@ fn duties_taken_away_outlive_their_handler() {
                 .ok()
                 .unwrap();
             assert!(to.send(duty).is_ok());
+            // The asker has its reply and goes, while this still lies in what was its node.
+            for _ in 0..3 {
+                yield_now().await;
+            }
             me.keep().queue().hand_over();
             std::future::pending::<()>().await;
             drop(token);
