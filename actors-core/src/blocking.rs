@@ -1,10 +1,11 @@
 //! Waiting for a future from code that is not asynchronous.
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// More than any task may do before tokio wants it to pause (its budget is 128).
 const MORE_THAN_A_BUDGET: usize = 256;
@@ -48,7 +49,7 @@ impl Wake for Unpark {
 /// Waits for the future on this thread. It is polled again when the time that `until` tells comes.
 pub(crate) fn block_on_until<F: Future>(
     future: F,
-    until: impl Fn() -> Option<tokio::time::Instant>,
+    until: impl Fn() -> Option<Instant>,
 ) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -59,25 +60,23 @@ pub(crate) fn block_on_until<F: Future>(
         }
         match until() {
             None => thread::park(),
-            Some(time) => thread::park_timeout(time.duration_since(tokio::time::Instant::now())),
+            Some(time) => thread::park_timeout(time.saturating_duration_since(Instant::now())),
         }
     }
 }
 
-/// Waits for the future on this thread, for at most this long.
-pub(crate) fn block_on_timeout<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+/// The same, for at most this long.
+pub(crate) fn block_on_timeout<F: Future>(
+    future: F,
+    limit: Duration,
+    until: impl Fn() -> Option<Instant>,
+) -> Option<F::Output> {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    let until = Instant::now().checked_add(limit);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return Some(output);
-        }
-        match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            None => thread::park(),
-            Some(Duration::ZERO) => return None,
-            Some(left) => thread::park_timeout(left),
-        }
-    }
+    let end = Instant::now().checked_add(limit);
+    let timed = poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if end.is_some_and(|end| end <= Instant::now()) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    block_on_until(timed, || until().into_iter().chain(end).min())
 }

@@ -468,7 +468,8 @@ impl<R: Send + 'static> Reply<R> {
         if !blocking::may_block() {
             return Some(Err(AskError::WouldBlock));
         }
-        blocking::block_on_timeout(self, limit)
+        let deadline = self.watch.deadline;
+        blocking::block_on_timeout(self, limit, || deadline.time())
     }
 
     /// Gives up when there is no result within `limit` from now, as [`Ask::timeout`]. The handler's
