@@ -4,13 +4,23 @@
     reason = "what the macros write beside a private actor is private too"
 )]
 
+//! The promises, held by tests that use the public API only.
+
 mod addresses;
+mod asks;
+mod cancel;
 mod cancel_safe;
+mod conservation;
 mod context;
+mod control;
+mod deadlock;
 mod failures;
 mod fair;
 mod gate;
+mod kit;
 mod layers;
+mod mailbox;
+mod order;
 mod orphans;
 mod sight;
 mod timers;
