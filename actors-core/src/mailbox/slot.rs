@@ -28,6 +28,8 @@ pub(super) struct Slot {
 // SAFETY: a slot holds a message and perhaps a reply cell. The only makers of slots, `tell::seal`,
 // `tell::seal_routed` and `node::Node::slot`, require both to be `Send`.
 unsafe impl Send for Slot {}
+// SAFETY: a shared slot tells its kind and nothing of its message.
+unsafe impl Sync for Slot {}
 
 /// What can be done with a slot whose type is forgotten. `start` and `discard` use the payload up,
 /// also when they panic.
