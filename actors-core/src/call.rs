@@ -484,7 +484,7 @@ impl<R: Send + 'static> Reply<R> {
     /// Calls `f` with the result, once: in this thread if it is there, else in the one that answers
     /// (mostly the actor's). Keep it short. A panic in it is caught and reported by `tracing`.
     pub fn on_ready(self, f: impl FnOnce(Result<R, AskError>) + Send + 'static) {
-        let task = Arc::new(OnReady(Mutex::new(Some((self, f)))));
+        let task = Arc::new(OnReady(Mutex::new(Waits::Reply(self, f))));
         task.run();
     }
 
@@ -699,7 +699,16 @@ impl Drop for Watch {
 }
 
 /// A reply, and what is to be called with its result: its own waker.
-struct OnReady<R, F>(Mutex<Option<(Reply<R>, F)>>);
+///
+/// The lock is not held while the reply is polled, because that may wake at once, on this thread.
+struct OnReady<R, F>(Mutex<Waits<R, F>>);
+
+enum Waits<R, F> {
+    Reply(Reply<R>, F),
+    /// Is being polled by somebody; `true`: and was woken meanwhile.
+    Polled(bool),
+    Over,
+}
 
 impl<R, F> OnReady<R, F>
 where
@@ -709,20 +718,41 @@ where
     fn run(self: &Arc<Self>) {
         // What runs here may run in any actor's task, and is none of its doing.
         outside(|| {
-            let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some((mut reply, f)) = waits.take() else {
-                return;
+            let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waits = lock();
+            let (mut reply, f) = match mem::replace(&mut *waits, Waits::Polled(false)) {
+                Waits::Reply(reply, f) => (reply, f),
+                Waits::Polled(_) => {
+                    *waits = Waits::Polled(true);
+                    return;
+                }
+                Waits::Over => {
+                    *waits = Waits::Over;
+                    return;
+                }
             };
+            drop(waits);
             let waker = Waker::from(Arc::clone(self));
-            match Pin::new(&mut reply).poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => *waits = Some((reply, f)),
-                Poll::Ready(result) => {
-                    drop(waits);
-                    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(result))) {
-                        let text = mailbox::panic_text(&*payload);
-                        tracing::error!(%text, "a callback for a reply has panicked");
+            let result = loop {
+                // Unconstrained: a task whose budget is used up would be woken for ever, here.
+                let mut poll = tokio::task::unconstrained(&mut reply);
+                match Pin::new(&mut poll).poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(result) => break result,
+                    Poll::Pending => {
+                        let mut waits = lock();
+                        if matches!(*waits, Waits::Polled(true)) {
+                            *waits = Waits::Polled(false);
+                            continue;
+                        }
+                        *waits = Waits::Reply(reply, f);
+                        return;
                     }
                 }
+            };
+            *lock() = Waits::Over;
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(result))) {
+                let text = mailbox::panic_text(&*payload);
+                tracing::error!(%text, "a callback for a reply has panicked");
             }
         });
     }

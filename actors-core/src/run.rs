@@ -249,6 +249,7 @@ impl<A: 'static> Drop for Life<A> {
                 if reason.is_normal() {
                     reason = StopReason::Panicked(panic_text(&*payload));
                 }
+                std::mem::forget(payload);
             }
         }
         settle(&keep, &reason);

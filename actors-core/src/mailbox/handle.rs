@@ -72,7 +72,7 @@ impl Displaced {
 
     /// Drops the message; an ask fails with the error.
     pub(crate) fn discard(self, error: &AskError) {
-        self.0.discard(error);
+        ignore_panic(|| self.0.discard(error));
     }
 }
 
@@ -623,7 +623,10 @@ impl<O, X> Drop for Rx<O, X> {
 /// A destructor of the user that panics must not keep the others from running: asks would wait for
 /// ever.
 pub(super) fn ignore_panic(f: impl FnOnce()) {
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
+        // Its destructor might panic too.
+        std::mem::forget(payload);
+    }
 }
 
 /// New addresses can be made from it; counts as none.

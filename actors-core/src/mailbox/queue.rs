@@ -70,6 +70,8 @@ struct Inbox {
     mail: VecDeque<Slot>,
     /// How many messages have left `mail` so far.
     taken: u64,
+    /// How many were accepted and displaced without having been in `mail`.
+    turned_away: u64,
     /// The task has nothing to do and sleeps. Whoever finds this clears it and wakes the task.
     idle: bool,
     closed: bool,
@@ -158,6 +160,7 @@ impl Queue {
             inbox: Mutex::new(Inbox {
                 mail: VecDeque::new(),
                 taken: 0,
+                turned_away: 0,
                 idle: false,
                 closed: false,
                 side: None,
@@ -295,11 +298,15 @@ impl Queue {
                 };
                 // Its room goes to the new one.
                 inbox.mail.push_back(slot);
+                inbox.taken += 1;
                 oldest
             }
-            Overflow::DropNewest | Overflow::Reject => slot,
+            // Accepted, but never in the queue: it has no number.
+            Overflow::DropNewest | Overflow::Reject => {
+                inbox.turned_away += 1;
+                slot
+            }
         };
-        inbox.taken += 1;
         drop(inbox);
         self.counts.displaced.fetch_add(1, Ordering::Relaxed);
         Ok(Some(displaced))
@@ -449,6 +456,7 @@ impl Queue {
     pub(super) fn set_waker(&self, waker: &Waker) {
         if self.waker.get().is_none() {
             let _ = self.waker.set(waker.clone());
+            drop(lock(&self.inbox));
         }
     }
 
@@ -562,8 +570,9 @@ impl Queue {
             inbox.closed = true;
             let mail = mem::take(&mut inbox.mail);
             inbox.taken += mail.len() as u64;
-            let side = inbox.side.take();
-            (mail, side.map(|side| side.notices).unwrap_or_default())
+            // `watched` stays: whoever ends the actor still has to take the watches back.
+            let notices = inbox.side.as_mut().map(|side| mem::take(&mut side.notices));
+            (mail, notices.unwrap_or_default())
         };
         if let Some(room) = &self.room {
             room.close();
@@ -614,7 +623,7 @@ impl Queue {
             ..MailboxStats::default()
         };
         let inbox = lock(&self.inbox);
-        stats.accepted = inbox.taken + inbox.mail.len() as u64;
+        stats.accepted = inbox.taken + inbox.turned_away + inbox.mail.len() as u64;
         drop(inbox);
         let left = stats.handled + stats.failed + stats.withdrawn + stats.dead_letters;
         stats.waiting = stats.accepted.saturating_sub(left);

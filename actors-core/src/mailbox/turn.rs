@@ -156,6 +156,10 @@ impl Turn {
         if self.since.load(Ordering::Relaxed) != 0 {
             self.since.store(0, Ordering::Relaxed);
         }
+        // Also where the handler has given its duty away.
+        if self.deadline.load(Ordering::Relaxed) != 0 {
+            self.deadline.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The type name of the message being handled, and since when, where that is measured.
