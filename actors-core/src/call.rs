@@ -118,8 +118,9 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     pub fn post(mut self) -> Result<Reply<R>, AskError> {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Draft(call) | Stage::Room(call, _) => {
+                self.watch.over();
                 self.stage = Stage::Draft(self.address(call)?);
-                self.try_post().map_err(|(refused, _)| match refused {
+                self.offer().map_err(|(refused, _)| match refused {
                     Refused::Full => AskError::Full,
                     Refused::Closed => AskError::Closed,
                 })
@@ -149,9 +150,27 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         blocking::block_on_until(ask, || deadline.get().time())
     }
 
-    /// Posts without looking at deadlines, or gives the call back. For asks to actors that are not
-    /// posted yet.
+    /// Posts a new ask, or gives the call back.
     pub(crate) fn try_post(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
+        if let Stage::Draft(call) = &mut self.stage {
+            self.watch.target = call.tx().beside().id.get();
+            current(|turn| {
+                let Some(turn) = turn else { return };
+                (self.watch.asker, self.watch.key) = (turn.actor(), turn.new_key());
+                self.watch.deadline = turn.deadline();
+                let Watch {
+                    asker,
+                    key,
+                    deadline,
+                    ..
+                } = self.watch;
+                call.draft().address(asker, key, deadline);
+            });
+        }
+        self.offer()
+    }
+
+    fn offer(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
         let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only drafts are posted");
         };
@@ -160,7 +179,6 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         if let Some(displaced) = displaced {
             overflow(tx.beside(), displaced);
         }
-        self.watch.target = tx.beside().id.get();
         Ok(self.reply(Posted::Pending(pending)))
     }
 
@@ -173,27 +191,30 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
 
     /// Settles the deadline, and writes it and the asker on the message.
     fn address(&mut self, mut call: Call<'a, R, Cell>) -> Result<Call<'a, R, Cell>, AskError> {
-        self.watch.target = call.tx().beside().id.get();
-        let (asker, inherited) = current(|turn| match turn {
-            Some(turn) => (turn.actor(), turn.deadline()),
-            None => (0, Deadline::NONE),
+        let watch = &mut self.watch;
+        watch.target = call.tx().beside().id.get();
+        let inherited = current(|turn| {
+            let Some(turn) = turn else {
+                return Deadline::NONE;
+            };
+            (watch.asker, watch.key) = (turn.actor(), turn.new_key());
+            turn.deadline()
         });
-        if asker == 0 && self.timeout.is_none() {
+        if watch.asker == 0 && self.timeout.is_none() && !watch.deadline.is_some() {
             return Ok(call);
         }
-        let mut deadline = inherited;
-        if inherited.is_some() && inherited.time().is_some_and(|time| time <= Instant::now()) {
+        if inherited.time().is_some_and(|time| time <= Instant::now()) {
             return Err(AskError::TimedOut {
                 may_have_run: false,
             });
         }
+        watch.deadline = watch.deadline.min(inherited);
         if let Some(limit) = self.timeout.take() {
             if let Some(time) = Instant::now().checked_add(limit) {
-                deadline = deadline.min(Deadline::at(time));
+                watch.deadline = watch.deadline.min(Deadline::at(time));
             }
         }
-        self.watch.deadline = deadline;
-        call.draft().address(asker, deadline);
+        call.draft().address(watch.asker, watch.key, watch.deadline);
         Ok(call)
     }
 
@@ -206,7 +227,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             Ok(call) => call,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if let Err(path) = self.watch.wait(call.tx().queue().turn()) {
+        if let Err(path) = self.watch.wait() {
             return Poll::Ready(Err(AskError::Deadlock {
                 path,
                 may_have_run: false,
@@ -519,7 +540,7 @@ impl<R: Send + 'static> Future for Reply<R> {
             }
             Posted::Pending(pending) => {
                 if !pending.is_ready() {
-                    if let Err(path) = this.watch.wait_for_target() {
+                    if let Err(path) = this.watch.wait() {
                         let may_have_run = !matches!(pending.abandon(), Abandoned::Withdrawn);
                         return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
                     }
@@ -556,8 +577,10 @@ impl<R> fmt::Debug for Reply<R> {
 #[derive(Default)]
 pub(crate) struct Watch {
     target: u64,
-    /// The actor whose handler waits; 0 for none.
-    waiter: u64,
+    /// The actor that asks; 0 for none.
+    asker: u64,
+    /// Its key for this wait; 0 for none.
+    key: u64,
     deadline: Deadline,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -567,29 +590,39 @@ impl Watch {
     pub(crate) fn of(target: ActorId) -> Self {
         Self {
             target: target.get(),
-            waiter: 0,
+            asker: 0,
+            key: 0,
             deadline: Deadline::NONE,
             timer: None,
         }
     }
 
-    /// Notes, inside of a handler, that its actor waits for the target, whose turn this is.
+    /// Notes, inside of a handler, that its actor waits for the target.
     ///
     /// # Errors
     ///
     /// The circle that this closes, if it does; then nothing is noted.
     #[inline]
-    pub(crate) fn wait(&mut self, target: &Turn) -> Result<(), DeadlockPath> {
+    pub(crate) fn wait(&mut self) -> Result<(), DeadlockPath> {
         current(|me| match me {
-            Some(me) if self.waiter == 0 => self.wait_as(me, target),
-            _ => Ok(()),
+            Some(me) => self.wait_as(me),
+            None => Ok(()),
         })
     }
 
-    fn wait_as(&mut self, me: &Turn, target: &Turn) -> Result<(), DeadlockPath> {
-        me.wait_for(self.target);
-        self.waiter = me.actor();
-        match cell::find_circle(me.actor(), self.target, target) {
+    fn wait_as(&mut self, me: &Turn) -> Result<(), DeadlockPath> {
+        if self.asker != me.actor() {
+            // Made here without an address, or carried here from elsewhere.
+            self.over();
+            (self.asker, self.key) = (me.actor(), me.new_key());
+        }
+        // Noted before, unless the handler that did so has ended.
+        if me.is_waiting(self.key) {
+            return Ok(());
+        }
+        me.wait_for(self.key, self.target);
+        let answers = cell::answers((self.asker, self.key), self.target);
+        match cell::find_circle(me.actor(), answers) {
             None => Ok(()),
             Some(path) => {
                 self.over();
@@ -598,43 +631,30 @@ impl Watch {
         }
     }
 
-    /// The same for a target that is known by its id only.
-    fn wait_for_target(&mut self) -> Result<(), DeadlockPath> {
-        current(|me| {
-            let (Some(me), 0) = (me, self.waiter) else {
-                return Ok(());
-            };
-            let Some(target) = ActorId::from_number(self.target) else {
-                return Ok(());
-            };
-            // One that has ended answers soon.
-            let Some(keep) = cell::find(target, Clone::clone) else {
-                return Ok(());
-            };
-            self.wait_as(me, keep.queue().turn())
-        })
-    }
-
     /// The wait has ended.
     #[inline]
-    fn over(&mut self) {
-        let waiter = mem::take(&mut self.waiter);
-        if waiter == 0 {
-            return;
+    pub(crate) fn over(&mut self) {
+        if self.key != 0 {
+            self.strike_out();
         }
-        let target = self.target;
+    }
+
+    fn strike_out(&mut self) {
+        let (asker, key) = (self.asker, mem::take(&mut self.key));
         let here = current(|turn| match turn {
-            Some(turn) if turn.actor() == waiter => {
-                turn.waited_for(target);
+            Some(turn) if turn.actor() == asker => {
+                turn.waited_for(key);
                 true
             }
             _ => false,
         });
         if !here {
             // The ask was begun in a handler and carried elsewhere.
-            let _ = ActorId::from_number(waiter)
-                .and_then(|id| cell::find(id, |keep| keep.queue().turn().waited_for(target)));
+            let _ = ActorId::from_number(asker)
+                .and_then(|id| cell::find(id, |keep| keep.queue().turn().waited_for(key)));
         }
+        cell::forget_route((asker, key));
+        self.asker = 0;
     }
 
     /// The result, or the ask back.
@@ -673,13 +693,12 @@ impl Watch {
         let Some(time) = self.deadline.time() else {
             return Poll::Pending;
         };
+        if time <= Instant::now() {
+            return Poll::Ready(());
+        }
         if tokio::runtime::Handle::try_current().is_err() {
             // A thread that waits looks at the clock by itself.
-            return if time <= Instant::now() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            };
+            return Poll::Pending;
         }
         let timer = self
             .timer
@@ -771,10 +790,7 @@ where
 /// A message had to go because the mailbox was full.
 #[cold]
 pub(crate) fn overflow(cell: &Cell, displaced: Displaced) {
-    event::dead_letter(
-        displaced.name(),
-        || cell.actor_name(),
-        &DeadLetterReason::Overflow,
-    );
+    let name = displaced.name();
     displaced.discard(&AskError::Full);
+    event::dead_letter(name, || cell.actor_name(), &DeadLetterReason::Overflow);
 }

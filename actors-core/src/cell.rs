@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::iter;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use tracing::Span;
@@ -208,11 +209,15 @@ impl Cell {
 
     /// Forgets who was told by this key.
     pub(crate) fn forget(&self, key: u64) {
-        if let Ending::Alive(watchers) = &mut *lock(&self.ending) {
-            if let Ok(at) = watchers.binary_search_by_key(&key, |watcher| watcher.key) {
-                watchers.remove(at);
-            }
-        }
+        let mut ending = lock(&self.ending);
+        let Ending::Alive(watchers) = &mut *ending else {
+            return;
+        };
+        let found = watchers.binary_search_by_key(&key, |watcher| watcher.key);
+        let forgotten = found.ok().map(|at| watchers.remove(at));
+        // Without the lock: a waker's destructor is somebody's code.
+        drop(ending);
+        drop(forgotten);
     }
 }
 
@@ -252,41 +257,104 @@ pub(crate) fn live_count() -> usize {
     LIVE.len()
 }
 
-/// The circle that closes when the actor `me` waits for `other`, if there is one.
-pub(crate) fn find_circle(me: u64, other: u64, turn: &Turn) -> Option<DeadlockPath> {
-    let mut first = Vec::new();
-    turn.waits(|next| first.push(next));
-    if other != me && first.is_empty() {
-        return None;
+/// Waits whose message another actor answers than the one it was sent to: by asker and key, who
+/// answers now; 0 when that is not known.
+static REROUTED: LazyLock<DashMap<(u64, u64), u64>> = LazyLock::new(DashMap::new);
+
+/// How many there are, so that nobody looks where there are none.
+static REROUTED_COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes who answers a message that the asker waits for, or will.
+pub(crate) fn reroute(wait: (u64, u64), answers: u64) {
+    if REROUTED.insert(wait, answers).is_none() {
+        REROUTED_COUNT.fetch_add(1, Ordering::SeqCst);
     }
-    // Depth first, along who waits for whom; `path` leads from `other` to where we are.
-    let mut path = vec![(other, first)];
-    let mut seen = HashSet::from([other]);
-    while let Some((at, waits)) = path.last_mut() {
-        if *at == me {
-            // `me` comes last; in the message it comes first.
-            path.rotate_right(1);
-            return Some(DeadlockPath::new(
-                path.iter().filter_map(|(at, _)| name(*at)).collect(),
-            ));
+}
+
+/// The wait is over.
+pub(crate) fn forget_route(wait: (u64, u64)) {
+    if REROUTED_COUNT.load(Ordering::SeqCst) != 0 && REROUTED.remove(&wait).is_some() {
+        REROUTED_COUNT.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Who answers a message that was sent to `target`.
+pub(crate) fn answers(wait: (u64, u64), target: u64) -> u64 {
+    if REROUTED_COUNT.load(Ordering::SeqCst) == 0 {
+        return target;
+    }
+    REROUTED.get(&wait).map_or(target, |answers| *answers)
+}
+
+/// One actor on the way along who waits for whom.
+struct Step {
+    actor: u64,
+    /// Its waits that were not followed yet: key, and who answers.
+    waits: Vec<(u64, u64)>,
+    /// The wait that is being followed.
+    followed: (u64, u64),
+}
+
+impl Step {
+    fn new(actor: u64) -> Self {
+        let waits = with_turn(actor, |turn| waits_of(actor, turn)).unwrap_or_default();
+        Self {
+            actor,
+            waits,
+            followed: (0, 0),
         }
-        let Some(next) = waits.pop() else {
-            path.pop();
+    }
+
+    /// Whether the wait that was followed is still the same.
+    fn still_holds(&self) -> bool {
+        let (key, to) = self.followed;
+        with_turn(self.actor, |turn| turn.is_waiting(key)).unwrap_or(false)
+            && answers((self.actor, key), to) == to
+    }
+}
+
+fn with_turn<R>(actor: u64, f: impl FnOnce(&Turn) -> R) -> Option<R> {
+    find(ActorId::from_number(actor)?, |keep| f(keep.queue().turn()))
+}
+
+fn waits_of(actor: u64, turn: &Turn) -> Vec<(u64, u64)> {
+    let mut waits = Vec::new();
+    turn.waits(|key, target| waits.push((key, answers((actor, key), target))));
+    waits
+}
+
+/// The circle that closes when the actor `me` waits for `other`, if there is one.
+///
+/// Follows who waits for whom, depth first. Others go on meanwhile, so a circle that was found is
+/// walked once more: where each wait was seen twice, all of them held at the moment between.
+pub(crate) fn find_circle(me: u64, other: u64) -> Option<DeadlockPath> {
+    if other == me {
+        return Some(path_of([me]));
+    }
+    let mut way = vec![Step::new(other)];
+    let mut seen = HashSet::new();
+    while let Some(step) = way.last_mut() {
+        let Some(next) = step.waits.pop() else {
+            way.pop();
             continue;
         };
-        if next == me || seen.insert(next) {
-            let mut waits = Vec::new();
-            if next != me {
-                let _ = ActorId::from_number(next).and_then(|id| {
-                    find(id, |keep| {
-                        keep.queue().turn().waits(|next| waits.push(next))
-                    })
-                });
+        step.followed = next;
+        let (_, next) = next;
+        if next == me {
+            if way.iter().all(Step::still_holds) {
+                return Some(path_of(
+                    iter::once(me).chain(way.iter().map(|step| step.actor)),
+                ));
             }
-            path.push((next, waits));
+        } else if next != 0 && next != other && seen.insert(next) {
+            way.push(Step::new(next));
         }
     }
     None
+}
+
+fn path_of(actors: impl IntoIterator<Item = u64>) -> DeadlockPath {
+    DeadlockPath::new(actors.into_iter().filter_map(name).collect())
 }
 
 fn name(actor: u64) -> Option<ActorName> {

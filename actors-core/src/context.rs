@@ -144,9 +144,7 @@ impl<A: 'static> Context<A> {
     /// When `R` is not the reply type of the message being handled.
     pub async fn defer<R: 'static>(&mut self, keep: impl FnOnce(Deferred<R>)) -> R {
         let duty = self.take_duty();
-        if let Some(duty) = &duty {
-            self.tell_asker(duty, 0);
-        }
+        answered_by(duty.as_ref(), 0);
         keep(Deferred { duty });
         self.queue().hand_over();
         pending().await
@@ -166,63 +164,22 @@ impl<A: 'static> Context<A> {
         B: 'static,
         M: MessageFor<B, On>,
     {
-        let room = self.room_in(to).await;
         let duty = self.take_duty::<M::Reply>();
-        let result = room.and_then(|()| self.send_on(to, duty.as_ref()));
+        let room = room_in(to).await;
+        let result = room.and_then(|()| send_on(to, duty.as_ref()));
         match (result, duty) {
             (Ok(()), duty) => {
-                let closed = stopped_before(to);
-                to.tx
-                    .push_sealed_in_room(M::seal().seal_routed(msg, duty), &closed);
+                let told = duty.is_none();
+                let sealed = M::seal().seal_routed(msg, duty);
+                if !to.tx.push_sealed_in_room(sealed, &stopped_before(to)) && told {
+                    lost::<M, B>(to);
+                }
             }
             (Err(error), Some(duty)) => duty.into_duty().fail(error),
-            (Err(_), None) => {
-                let message = type_name::<M>();
-                let target = || to.tx.beside().actor_name();
-                event::dead_letter(message, target, &DeadLetterReason::Closed);
-            }
+            (Err(_), None) => lost::<M, B>(to),
         }
         self.queue().hand_over();
         pending().await
-    }
-
-    /// Waits for room in the mailbox of another actor, and takes it.
-    async fn room_in<B>(&self, to: &Addr<B>) -> Result<(), AskError> {
-        match to.tx.queue().try_room() {
-            Ok(()) => Ok(()),
-            Err(Refused::Closed) => Err(stopped_before(to)),
-            Err(Refused::Full) => {
-                let mut watch = Watch::of(to.id());
-                watch
-                    .wait(to.tx.queue().turn())
-                    .map_err(|path| AskError::Deadlock {
-                        path,
-                        may_have_run: true,
-                    })?;
-                to.tx.queue().room().await.map_err(|_| stopped_before(to))
-            }
-        }
-    }
-
-    /// Notes that the asker waits for the other actor from now on. If that closes a circle, gives
-    /// the room back.
-    fn send_on<B, R>(&self, to: &Addr<B>, duty: Option<&TypedDuty<R>>) -> Result<(), AskError> {
-        let Some(duty) = duty else { return Ok(()) };
-        let (asker, other) = (duty.duty().asker(), to.id().get());
-        self.tell_asker(duty, other);
-        if asker == 0 {
-            return Ok(());
-        }
-        match cell::find_circle(asker, other, to.tx.queue().turn()) {
-            None => Ok(()),
-            Some(path) => {
-                to.tx.queue().give_back();
-                Err(AskError::Deadlock {
-                    path,
-                    may_have_run: true,
-                })
-            }
-        }
     }
 
     /// Puts the message that is being handled aside, to be handled again after
@@ -306,7 +263,7 @@ impl<A: 'static> Context<A> {
     fn take_duty<R: 'static>(&mut self) -> Option<TypedDuty<R>> {
         let duty = self.duty.take()?;
         match duty.typed() {
-            Ok(duty) => Some(duty.take_away()),
+            Ok(duty) => Some(duty),
             Err(duty) => {
                 self.duty = Some(duty);
                 panic!(
@@ -317,13 +274,62 @@ impl<A: 'static> Context<A> {
             }
         }
     }
+}
 
-    /// Notes that the asker, if it is an actor, waits for `other` now; 0 when that is not known.
-    fn tell_asker<R>(&self, duty: &TypedDuty<R>, other: u64) {
-        let me = self.cell().id.get();
-        let _ = ActorId::from_number(duty.duty().asker())
-            .and_then(|asker| cell::find(asker, |keep| keep.queue().turn().now_answers(me, other)));
+/// Waits for room in the mailbox of another actor, and takes it.
+async fn room_in<B>(to: &Addr<B>) -> Result<(), AskError> {
+    match to.tx.queue().try_room() {
+        Ok(()) => Ok(()),
+        Err(Refused::Closed) => Err(stopped_before(to)),
+        Err(Refused::Full) => {
+            let mut watch = Watch::of(to.id());
+            watch.wait().map_err(|path| AskError::Deadlock {
+                path,
+                may_have_run: true,
+            })?;
+            to.tx.queue().room().await.map_err(|_| stopped_before(to))
+        }
     }
+}
+
+/// Notes that the asker waits for the other actor from now on. If that closes a circle, gives the
+/// room back.
+fn send_on<B, R>(to: &Addr<B>, duty: Option<&TypedDuty<R>>) -> Result<(), AskError> {
+    let Some((asker, _)) = duty.and_then(|duty| duty.duty().asker()) else {
+        return Ok(());
+    };
+    let other = to.id().get();
+    answered_by(duty, other);
+    match cell::find_circle(asker, other) {
+        None => Ok(()),
+        Some(path) => {
+            to.tx.queue().give_back();
+            Err(AskError::Deadlock {
+                path,
+                may_have_run: true,
+            })
+        }
+    }
+}
+
+/// Notes that the asker, if it is an actor, waits for `other` now; 0 when that is not known.
+fn answered_by<R>(duty: Option<&TypedDuty<R>>, other: u64) {
+    let Some(duty) = duty.map(TypedDuty::duty) else {
+        return;
+    };
+    if let Some(wait) = duty.asker() {
+        cell::reroute(wait, other);
+        // Else whoever gave up took the note back before it was there.
+        if duty.is_cancelled() {
+            cell::forget_route(wait);
+        }
+    }
+}
+
+/// A message that was told and forwarded to an actor that has stopped.
+fn lost<M, B>(to: &Addr<B>) {
+    let target = || to.tx.beside().actor_name();
+    event::dead_letter(type_name::<M>(), target, &DeadLetterReason::Closed);
 }
 
 /// The answer to a message that was forwarded to an actor which has stopped or is stopping.

@@ -152,6 +152,8 @@ pub(crate) fn run<A: 'static, P: Threads>(
             if reason.is_normal() {
                 reason = reason_of(finished, &mut live.ctx);
             }
+            // Those that the hook has spawned.
+            stop_children(rx.keep(), stop_limit).await;
         }
         life.reason = Some(reason);
         drop(life);

@@ -193,7 +193,9 @@ impl Scene {
         assert_eq!(text(&self.victim.stopped().await), expected, "told again");
         let name = self.victim.name().to_owned();
         assert_eq!(lookup::<Victim>(&name), None);
-        let again = SpawnOptions::new().registered(name).spawn(Victim::new(At::Nowhere));
+        let again = SpawnOptions::new()
+            .registered(name)
+            .spawn(Victim::new(At::Nowhere));
         again.expect("the name is free again").stop();
 
         assert_eq!(self.bystander.answer().await.expect("others live"), 42);
@@ -237,7 +239,11 @@ fn no_reply<R>(result: Result<R, AskError>, expected: &str, ran: bool) {
 async fn handler_panics_before_its_first_await() {
     let scene = Scene::new("failures-handler", At::Nowhere).await;
     let payload = Payload::Static;
-    let running = scene.victim.panic_with(payload, None).post().expect("it is taken");
+    let running = scene
+        .victim
+        .panic_with(payload, None)
+        .post()
+        .expect("it is taken");
     let queued = scene.victim.answer().post().expect("it is taken");
     no_reply(running.await, BANG, true);
     no_reply(queued.await, BANG, false);
@@ -257,14 +263,22 @@ async fn handler_panics_after_an_await() {
     no_reply(queued.await, "bang 7", false);
     let stops = Arc::clone(&scene.stops);
     scene.ends("bang 7").await;
-    assert_eq!(stops.load(Ordering::Relaxed), 1, "its hook runs all the same");
+    assert_eq!(
+        stops.load(Ordering::Relaxed),
+        1,
+        "its hook runs all the same"
+    );
 }
 
 #[actors_core::test]
 async fn panic_without_a_text_is_told_too() {
     let scene = Scene::new("failures-number", At::Nowhere).await;
     let expected = "a panic whose payload is not text";
-    no_reply(scene.victim.panic_with(Payload::Number, None).await, expected, true);
+    no_reply(
+        scene.victim.panic_with(Payload::Number, None).await,
+        expected,
+        true,
+    );
     scene.ends(expected).await;
 }
 
@@ -305,10 +319,18 @@ async fn stopped_panics() {
 #[actors_core::test]
 async fn first_of_two_panics_counts() {
     let scene = Scene::new("failures-two", At::Stopped).await;
-    no_reply(scene.victim.panic_with(Payload::Static, None).await, BANG, true);
+    no_reply(
+        scene.victim.panic_with(Payload::Static, None).await,
+        BANG,
+        true,
+    );
     scene.ends(BANG).await;
     let scene = Scene::new("failures-two", At::State).await;
-    no_reply(scene.victim.panic_with(Payload::Static, None).await, BANG, true);
+    no_reply(
+        scene.victim.panic_with(Payload::Static, None).await,
+        BANG,
+        true,
+    );
     scene.ends(BANG).await;
 }
 
@@ -422,10 +444,16 @@ async fn fail_gives_the_reply_and_ends_with_the_first_error() {
     let error = queued.await.expect_err("it stopped before");
     assert!(!error.may_have_run());
     let source = std::error::Error::source(&error).expect("the failure is its source");
-    assert_eq!(source.downcast_ref::<Trouble>().expect("as it was").0, "first");
+    assert_eq!(
+        source.downcast_ref::<Trouble>().expect("as it was").0,
+        "first"
+    );
     match scene.victim.stopped().await {
         StopReason::Failed(error) => {
-            assert_eq!(error.downcast_ref::<Trouble>().expect("as it was").0, "first");
+            assert_eq!(
+                error.downcast_ref::<Trouble>().expect("as it was").0,
+                "first"
+            );
         }
         other => panic!("{other:?}"),
     }

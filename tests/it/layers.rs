@@ -13,14 +13,22 @@ fn files(of: &Path) -> Vec<PathBuf> {
     };
     let paths = entries.map(|entry| entry.expect("the folder can be read").path());
     paths
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect()
 }
 
 /// The code without its comments.
 fn code(source: &str) -> String {
-    let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -95,7 +103,10 @@ fn a_planted_violation_is_found() {
     let clean = code("use crate::id::Id;\n/// See crate::cell.\nuse crate::error::{self, E};");
     assert!(faults(&modules, "error", &clean).is_empty());
     assert_eq!(faults(&modules, "id", "use crate::error::E;"), ["error"]);
-    assert_eq!(faults(&modules, "id", "fn f() { crate::cell::g() }"), ["cell"]);
+    assert_eq!(
+        faults(&modules, "id", "fn f() { crate::cell::g() }"),
+        ["cell"]
+    );
     let group = "use crate::{id::{Id, next}, cell::Cell, error};";
     assert_eq!(faults(&modules, "error", group), ["cell"]);
     assert_eq!(faults(&modules, "error", "use crate::Cell;"), ["Cell"]);
@@ -125,5 +136,9 @@ fn unsafe_code_lives_in_one_folder() {
     assert!(strays.is_empty(), "{strays:?}");
     // The macros' code names the keyword, and may not use it.
     let macros = fs::read_to_string(sources().with_file_name("derive/src/lib.rs"));
-    assert!(macros.expect("it can be read").contains("#![forbid(unsafe_code)]"));
+    assert!(
+        macros
+            .expect("it can be read")
+            .contains("#![forbid(unsafe_code)]")
+    );
 }

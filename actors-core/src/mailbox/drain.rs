@@ -100,6 +100,7 @@ impl<O: Opener, X> Rx<O, X> {
                 opener: ptr::from_mut(opener).cast(),
                 buf: ptr::null_mut(),
                 running: None,
+                routed: None,
             },
             buf: UnsafeCell::new(FutureBuf::new()),
             once: None,
@@ -190,6 +191,9 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             if control & (HAND_OVER | STASHED) != 0 {
                 // From a handler that went on all the same.
                 self.queue().handed_over();
+                if control & STASHED != 0 {
+                    self.queue().uncount_handled();
+                }
             }
             if control & STOP_NOW != 0 && self.once.is_none() {
                 return Poll::Ready(End::StopNow);
@@ -313,9 +317,6 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     #[inline]
     fn start(&mut self, mut slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
-        if !P::LOCAL && slot.vt.local {
-            refuse_local(slot);
-        }
         let since = if WATCHERS.load(Ordering::Relaxed) == 0 {
             0
         } else {
@@ -323,8 +324,12 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         };
         self.queue().turn().begin(slot.vt, since);
         self.was_busy = true;
+        if !P::LOCAL && slot.vt.local {
+            refuse_local(slot);
+        }
         if LevelFilter::current() >= Level::DEBUG {
-            self.open_span(slot.vt);
+            // A subscriber that panics must not cost the message.
+            ignore_panic(|| self.open_span(slot.vt));
         }
         let began = {
             let _entered = self.span.as_deref().map(Span::enter);
@@ -374,7 +379,12 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
                 duty.fail(AskError::Cancelled { may_have_run: true });
                 Outcome::Failed
             }
-            None if control & STASHED != 0 => Outcome::Stashed,
+            None if control & STASHED != 0 => {
+                if self.uncounted {
+                    self.queue().count_notice();
+                }
+                Outcome::Stashed
+            }
             None => Outcome::Handled,
         };
         self.ended(outcome);

@@ -590,7 +590,7 @@ impl<O, X> Rx<O, X> {
         let batch = std::mem::take(&mut self.batch);
         for slot in front.into_iter().chain(batch).chain(mail) {
             self.keep.queue().count_dead();
-            report((slot.vt.name)());
+            ignore_panic(|| report((slot.vt.name)()));
             #[cfg(not(actors_mutant = "leak_at_end"))]
             ignore_panic(|| slot.discard(error));
             #[cfg(actors_mutant = "leak_at_end")]
@@ -609,7 +609,7 @@ impl<O, X> Rx<O, X> {
         report: impl FnOnce(&'static str),
     ) {
         self.keep.queue().count_dead();
-        report((sealed.slot.vt.name)());
+        ignore_panic(|| report((sealed.slot.vt.name)()));
         ignore_panic(|| sealed.slot.discard(error));
     }
 }

@@ -277,7 +277,7 @@ fn loom_duty_taken_away() {
             let tokens = Tokens::new();
             let seal: Seal<Sum, Add, Token> =
                 Seal::new(|sum: &'static mut Sum, add: Add| async move {
-                    let duty = sum.duty.take().map(Duty::take_away);
+                    let duty = sum.duty.take();
                     let duty = duty.and_then(|duty| duty.typed::<Token>().ok());
                     thread::spawn(move || {
                         if let Some(duty) = duty {

@@ -77,9 +77,10 @@ impl<R> Draft<R> {
     }
 
     /// Says who asks and until when.
-    pub(crate) fn address(&mut self, asker: u64, deadline: Deadline) {
+    pub(crate) fn address(&mut self, asker: u64, key: u64, deadline: Deadline) {
         let head = self.head_mut();
         head.asker = asker;
+        head.key = key;
         head.deadline = deadline;
     }
 
@@ -203,7 +204,7 @@ where
     /// The actor's ownership is there and used up here.
     unsafe fn fail(head: NonNull<Head>, error: AskError) {
         // SAFETY: by the contract.
-        unsafe { reply::complete(head.cast::<ReplyCell<R>>(), Err(error)) };
+        unsafe { reply::complete::<R, false>(head.cast(), Err(error)) };
     }
 
     /// # Safety
@@ -232,8 +233,11 @@ where
         let head = unsafe { node_of(&*payload) };
         let node = head.cast::<Self>().as_ptr();
         // SAFETY: the slot's ownership becomes the duty's.
-        let duty = unsafe { Duty::new(head, true) };
-        if !duty.start() {
+        let duty = unsafe { Duty::new(head) };
+        let withdrawn = !duty.start_in_body();
+        // Until the future is there and is noted.
+        let release = Release(head);
+        if withdrawn {
             // The asker has gone, so the answer only frees the node: also when the message's
             // destructor panics.
             let _answer = Answer(
@@ -266,6 +270,7 @@ where
                 (&raw mut (*body).future).write(ManuallyDrop::new(future));
             });
         }
+        mem::forget(release);
         stage.running = Some(Running {
             resume: Self::resume,
             abort: Self::abort,
@@ -291,34 +296,41 @@ where
             return Poll::Pending;
         };
         stage.running = None;
+        // SAFETY: the address of a node is not null.
+        let head = unsafe { NonNull::new_unchecked(at.cast::<Head>()) };
+        let release = Release(head);
         // SAFETY: the future is alive, and no longer noted in `running`, so it is dropped only
-        // here.
-        unsafe { Self::abort(at) };
+        // here. The hold of the body keeps the node.
+        unsafe { Self::drop_future(node) };
         // SAFETY: the future that borrowed the opener has gone.
         let opener = unsafe { &mut *stage.opener.cast::<O>() };
-        if let Some(duty) = opener.end() {
-            // SAFETY: `begin` was given the duty of this node, whose reply is an `R`.
-            unsafe { duty.complete(reply) };
+        match opener.end() {
+            Some(duty) if duty.is_of(head) => {
+                mem::forget(release);
+                // SAFETY: the duty of this node, whose reply is an `R`; the hold is used up.
+                unsafe { duty.complete_in_body(reply) };
+            }
+            // The handler has taken it away.
+            _ => drop(release),
         }
         Poll::Ready(())
     }
 
     /// # Safety
-    /// The body of the node at `at` holds the future; this call drops it.
+    /// The body of the node at `at` holds the future, and the body's hold is there: this call drops
+    /// the one and gives up the other.
     unsafe fn abort(at: *mut ()) {
-        struct Release(NonNull<Head>);
-        impl Drop for Release {
-            fn drop(&mut self) {
-                // SAFETY: the future has gone, the node is still there (see `abort`).
-                unsafe { reply::release_body(self.0) };
-            }
-        }
-        let node = at.cast::<Self>();
         // Also when the future's destructor panics.
         // SAFETY: the address of a node is not null.
         let _release = Release(unsafe { NonNull::new_unchecked(at.cast()) });
-        // SAFETY: the body holds the future (contract). The node outlives it: either the opener
-        // still has the duty, or it was taken away and the node is held.
+        // SAFETY: by the contract.
+        unsafe { Self::drop_future(at.cast()) };
+    }
+
+    /// # Safety
+    /// The body holds the future; this call drops it.
+    unsafe fn drop_future(node: *mut Self) {
+        // SAFETY: by the contract.
         unsafe {
             (*node)
                 .body
@@ -332,7 +344,7 @@ where
         // SAFETY: `split` wrote the node's address here.
         let head = unsafe { node_of(&*payload) };
         // SAFETY: the slot's ownership becomes the duty's.
-        let duty = unsafe { Duty::new(head, true) };
+        let duty = unsafe { Duty::new(head) };
         // Answers even if the message's destructor panics.
         let _answer = Answer(Some(duty), error);
         // SAFETY: not started, so the body holds the message.
@@ -347,6 +359,17 @@ where
 unsafe fn node_of(payload: &Payload) -> NonNull<Head> {
     // SAFETY: `split` wrote the address of a node here, which is not null.
     unsafe { NonNull::new_unchecked(payload[0].assume_init().cast()) }
+}
+
+/// Gives up the hold of a node's body when dropped.
+struct Release(NonNull<Head>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // SAFETY: made once after `Duty::start_in_body`, and forgotten where the hold is used up
+        // otherwise.
+        unsafe { reply::release_body(self.0) };
+    }
 }
 
 /// Answers an ask with an error when dropped.

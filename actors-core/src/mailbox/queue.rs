@@ -34,8 +34,11 @@ pub(super) const STASHED: usize = 1 << 4;
 /// Mail that was put aside is to come back.
 pub(super) const UNSTASH: usize = 1 << 5;
 
-/// A batch vector of more slots than this is freed once it is drained.
-const SHRINK_ABOVE: usize = 4096;
+/// Mail lies in chunks of at most so many messages: no push copies more than that when it makes
+/// room, and no more memory is given back at a time, however long the queue is.
+const CHUNK: usize = 1024;
+/// A task that goes to sleep keeps room for so many messages; more is given back.
+const KEEP: usize = 64;
 
 /// What the addresses of an actor and its task share.
 pub(crate) struct Queue {
@@ -67,16 +70,90 @@ struct Counts {
 }
 
 struct Inbox {
-    mail: VecDeque<Slot>,
+    mail: Mail,
     /// How many messages have left `mail` so far.
     taken: u64,
-    /// How many were accepted and displaced without having been in `mail`.
-    turned_away: u64,
+    /// How many were accepted without having been in `mail`: displaced at once, or notices that
+    /// were put aside like mail.
+    unnumbered: u64,
     /// The task has nothing to do and sleeps. Whoever finds this clears it and wakes the task.
     idle: bool,
     closed: bool,
     /// What few mailboxes need.
     side: Option<Box<Side>>,
+}
+
+/// Messages in their order.
+#[derive(Default)]
+struct Mail {
+    newest: VecDeque<Slot>,
+    /// Full chunks, if the queue is that long.
+    older: Option<Box<Older>>,
+}
+
+#[derive(Default)]
+struct Older {
+    chunks: VecDeque<VecDeque<Slot>>,
+    /// How many messages lie in them.
+    len: usize,
+}
+
+impl Mail {
+    fn len(&self) -> usize {
+        self.newest.len() + self.older.as_ref().map_or(0, |older| older.len)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.newest.is_empty() && self.older.is_none()
+    }
+
+    #[inline]
+    fn push_back(&mut self, slot: Slot) {
+        if self.newest.len() == CHUNK {
+            self.close_chunk();
+        }
+        self.newest.push_back(slot);
+    }
+
+    #[cold]
+    fn close_chunk(&mut self) {
+        let chunk = mem::replace(&mut self.newest, VecDeque::with_capacity(CHUNK));
+        let older = self.older.get_or_insert_default();
+        older.len += chunk.len();
+        older.chunks.push_back(chunk);
+    }
+
+    fn pop_front(&mut self) -> Option<Slot> {
+        let Some(older) = &mut self.older else {
+            return self.newest.pop_front();
+        };
+        let slot = older.chunks.front_mut().and_then(VecDeque::pop_front);
+        older.len -= usize::from(slot.is_some());
+        if older.chunks.front().is_some_and(VecDeque::is_empty) {
+            older.chunks.pop_front();
+        }
+        if older.chunks.is_empty() {
+            self.older = None;
+        }
+        slot
+    }
+
+    /// Exchanges the empty batch for the oldest chunk.
+    #[inline]
+    fn take(&mut self, batch: &mut VecDeque<Slot>) {
+        match &mut self.older {
+            None => mem::swap(&mut self.newest, batch),
+            Some(older) => {
+                if let Some(chunk) = older.chunks.pop_front() {
+                    older.len -= chunk.len();
+                    *batch = chunk;
+                }
+                if older.chunks.is_empty() {
+                    self.older = None;
+                }
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -158,9 +235,9 @@ impl Queue {
         };
         Self {
             inbox: Mutex::new(Inbox {
-                mail: VecDeque::new(),
+                mail: Mail::default(),
                 taken: 0,
-                turned_away: 0,
+                unnumbered: 0,
                 idle: false,
                 closed: false,
                 side: None,
@@ -303,7 +380,7 @@ impl Queue {
             }
             // Accepted, but never in the queue: it has no number.
             Overflow::DropNewest | Overflow::Reject => {
-                inbox.turned_away += 1;
+                inbox.unnumbered += 1;
                 slot
             }
         };
@@ -353,6 +430,9 @@ impl Queue {
                 .into_iter()
                 .partition(|n| n.from == other);
             side.notices = kept;
+            if side.notices.is_empty() {
+                self.control.fetch_and(!NOTICE, Ordering::Relaxed);
+            }
             (key, dropped)
         };
         for notice in dropped {
@@ -482,9 +562,6 @@ impl Queue {
         taken: &mut u64,
         extra: &mut Option<Box<Extra>>,
     ) -> Refill {
-        if batch.capacity() > SHRINK_ABOVE {
-            *batch = VecDeque::new();
-        }
         let mut inbox = lock(&self.inbox);
         if let Some(side) = &mut inbox.side {
             if !side.spans.is_empty() {
@@ -507,6 +584,13 @@ impl Queue {
                 inbox = lock(&self.inbox);
             }
             inbox.idle = true;
+            if inbox.mail.newest.capacity() > KEEP {
+                inbox.mail.newest = VecDeque::new();
+            }
+            drop(inbox);
+            if batch.capacity() > KEEP {
+                *batch = VecDeque::new();
+            }
             return Refill::Idle;
         }
         if self.overflow == Overflow::DropOldest {
@@ -514,8 +598,8 @@ impl Queue {
             batch.extend(inbox.mail.pop_front());
             inbox.taken += 1;
         } else {
-            inbox.taken += inbox.mail.len() as u64;
-            mem::swap(&mut inbox.mail, batch);
+            inbox.mail.take(batch);
+            inbox.taken += batch.len() as u64;
         }
         *taken = inbox.taken;
         Refill::Mail
@@ -564,7 +648,7 @@ impl Queue {
     }
 
     /// Closes for good and takes what is left: mail, and notices.
-    pub(super) fn close_and_take(&self) -> (VecDeque<Slot>, Vec<Slot>) {
+    pub(super) fn close_and_take(&self) -> (impl Iterator<Item = Slot> + use<>, Vec<Slot>) {
         let (mail, notices) = {
             let mut inbox = lock(&self.inbox);
             inbox.closed = true;
@@ -577,14 +661,26 @@ impl Queue {
         if let Some(room) = &self.room {
             room.close();
         }
+        let older = mail.older.map(|older| older.chunks).unwrap_or_default();
         (
-            mail,
+            older.into_iter().flatten().chain(mail.newest),
             notices.into_iter().map(|notice| notice.slot).collect(),
         )
     }
 
     pub(super) fn count_handled(&self) {
         add_one(&self.counts.handled);
+    }
+
+    /// A message was counted that was put aside.
+    pub(super) fn uncount_handled(&self) {
+        let handled = &self.counts.handled;
+        handled.store(handled.load(Ordering::Relaxed) - 1, Ordering::Release);
+    }
+
+    /// From now on a notice counts as mail.
+    pub(super) fn count_notice(&self) {
+        lock(&self.inbox).unnumbered += 1;
     }
 
     pub(super) fn count_failed(&self) {
@@ -623,7 +719,7 @@ impl Queue {
             ..MailboxStats::default()
         };
         let inbox = lock(&self.inbox);
-        stats.accepted = inbox.taken + inbox.turned_away + inbox.mail.len() as u64;
+        stats.accepted = inbox.taken + inbox.unnumbered + inbox.mail.len() as u64;
         drop(inbox);
         let left = stats.handled + stats.failed + stats.withdrawn + stats.dead_letters;
         stats.waiting = stats.accepted.saturating_sub(left);

@@ -3,8 +3,8 @@
 //!
 //! # Who may touch what
 //!
-//! A node has two owners, the asker ([`Pending`]) and the actor ([`Duty`]), and a third while a
-//! handler that took its duty away still runs in the node (`HELD`).
+//! A node has two owners, the asker ([`Pending`]) and the actor ([`Duty`]), and a third while the
+//! handler's future lies in it (`HELD`), since the duty may be taken away from the handler.
 //!
 //! | part | who | in which state |
 //! |---|---|---|
@@ -12,11 +12,13 @@
 //! | `out` | asker | with `DONE`, unless `GONE` was set first |
 //! | waker words | asker | with `UPDATING`, set in a state without `DONE` |
 //! | waker words | actor | reads them any time before `DONE`; uses them up if it set `DONE` without `UPDATING`, or if `GONE` was set without `DONE` |
-//! | `token` | actor writes | before `WATCHED` |
-//! | `token` | both read | with `WATCHED`, as long as they hold the node |
 //! | the node's memory | freed by the asker | `DONE` was set before `GONE`, and `HELD` is not set |
 //! | the node's memory | freed by the actor | `GONE` was set before `DONE`, and `HELD` is not set |
 //! | the node's memory | freed with the body | `HELD` is taken away after both `DONE` and `GONE` |
+//!
+//! That a handler ends with the duty of its own node in its opener is nothing to build on: what
+//! keeps it there is ordinary data, which safe code can exchange. So whoever completes in the name
+//! of a node compares ([`Duty::is_of`]).
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::turn::Deadline;
@@ -25,6 +27,7 @@ use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 use std::task::{RawWakerVTable, Waker};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +43,7 @@ const STARTED: usize = 1 << 3;
 const DETACHED: usize = 1 << 4;
 /// `token` is written.
 const WATCHED: usize = 1 << 5;
-/// The duty to answer was taken away from a handler whose future still lies in the node.
+/// The handler's future lies in the node.
 const HELD: usize = 1 << 6;
 /// Version of the waker, in the remaining bits: one step per replacement.
 const VERSION: usize = 1 << 7;
@@ -50,10 +53,12 @@ pub(super) struct Head {
     state: AtomicUsize,
     waker_data: AtomicPtr<()>,
     waker_vtable: AtomicPtr<RawWakerVTable>,
-    token: UnsafeCell<Option<CancellationToken>>,
+    token: OnceLock<CancellationToken>,
     pub(super) vt: &'static NodeVt,
     /// Who asks, and until when; written before the node is shared.
     pub(super) asker: u64,
+    /// The asker's key for its wait.
+    pub(super) key: u64,
     pub(super) deadline: Deadline,
 }
 
@@ -86,9 +91,10 @@ impl<R> ReplyCell<R> {
                 state: AtomicUsize::new(0),
                 waker_data: AtomicPtr::new(data),
                 waker_vtable: AtomicPtr::new(vtable),
-                token: UnsafeCell::new(None),
+                token: OnceLock::new(),
                 vt,
                 asker: 0,
+                key: 0,
                 deadline: Deadline::NONE,
             },
             out: UnsafeCell::new(MaybeUninit::uninit()),
@@ -294,7 +300,7 @@ impl<R> Drop for Pending<R> {
 unsafe fn release_asker(head: NonNull<Head>) {
     // SAFETY: the asker's ownership keeps the node alive.
     let state = unsafe { &(*head.as_ptr()).state };
-    // Most nodes are never held, and `HELD` is not set after `DONE`, so a look is enough for them.
+    // Mostly the hold has gone by now, and it never comes back, so a look is enough.
     // `Acquire` for the freeing: all that happened in the node's body happens before.
     let held = !cfg!(actors_mutant = "early_free")
         && state.load(Ordering::Acquire) & HELD != 0
@@ -320,9 +326,9 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
             return Abandoned::Done(out);
         }
         let token = if state & WATCHED != 0 && how & DETACHED == 0 {
-            // SAFETY: with `WATCHED` the token is written and never changes. Cloned before the
-            // exchange, because after it the actor may free the node.
-            unsafe { (*node).head.token.with(|token| (*token).clone()) }
+            // Cloned before the exchange, because after it the actor may free the node.
+            // SAFETY: as for the first load.
+            unsafe { (*node).head.token.get().cloned() }
         } else {
             None
         };
@@ -355,8 +361,6 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
 /// was dropped.
 pub struct Duty {
     head: NonNull<Head>,
-    /// The handler's future lies in the node, so that the node must outlive it.
-    in_body: bool,
 }
 
 // SAFETY: the reply and what is left of the message are `Send` (see `node::draft`), and the cell
@@ -368,10 +372,9 @@ unsafe impl Sync for Duty {}
 
 impl Duty {
     /// # Safety
-    /// The actor's ownership of a posted node; used up here. `in_body` says whether the handler's
-    /// future lies (or will lie) in the node.
-    pub(super) unsafe fn new(head: NonNull<Head>, in_body: bool) -> Self {
-        Self { head, in_body }
+    /// The actor's ownership of a posted node; used up here.
+    pub(super) unsafe fn new(head: NonNull<Head>) -> Self {
+        Self { head }
     }
 
     fn head(&self) -> &Head {
@@ -383,8 +386,20 @@ impl Duty {
     /// Notes that the handler starts. False: the asker has gone, and it must not.
     #[inline]
     pub(super) fn start(&self) -> bool {
+        self.start_with(STARTED)
+    }
+
+    /// The same for a handler whose future will lie in the node: whatever this returns,
+    /// [`release_body`] or [`complete_in_body`](Self::complete_in_body) has to follow.
+    #[inline]
+    pub(super) fn start_in_body(&self) -> bool {
+        self.start_with(STARTED | HELD)
+    }
+
+    #[inline]
+    fn start_with(&self, bits: usize) -> bool {
         // One order with the asker's exchange: either it finds `STARTED`, or this finds `GONE`.
-        let state = self.head().state.fetch_or(STARTED, Ordering::AcqRel);
+        let state = self.head().state.fetch_or(bits, Ordering::AcqRel);
         state & (GONE | DETACHED) != GONE || cfg!(actors_mutant = "not_withdrawn")
     }
 
@@ -393,9 +408,10 @@ impl Duty {
         self.head().is_cancelled()
     }
 
-    /// Who asks; 0 for nobody that is an actor.
-    pub(crate) fn asker(&self) -> u64 {
-        self.head().asker
+    /// Which actor asks, and the key of its wait. `None` for others.
+    pub(crate) fn asker(&self) -> Option<(u64, u64)> {
+        let head = self.head();
+        (head.asker != 0).then_some((head.asker, head.key))
     }
 
     /// When the asker gives up.
@@ -406,34 +422,35 @@ impl Duty {
     /// A token that is cancelled when the asker gives up.
     pub(crate) fn token(&self) -> CancellationToken {
         let head = self.head();
+        let token = head.token.get_or_init(CancellationToken::new).clone();
         if head.state.load(Ordering::Acquire) & WATCHED == 0 {
-            let token = CancellationToken::new();
-            // SAFETY: without `WATCHED` only the actor touches the token, and `&self` of the one
-            // `Duty` is not used by two threads at once: it lies in the actor's context.
-            unsafe { head.token.with_mut(|at| *at = Some(token.clone())) };
+            // `Release`: the asker that finds `WATCHED` finds the token.
             let state = head.state.fetch_or(WATCHED, Ordering::AcqRel);
             if state & (GONE | DETACHED) == GONE {
                 token.cancel();
             }
-            return token;
         }
-        // SAFETY: with `WATCHED` the token is written and never changes.
-        let token = unsafe { head.token.with(|token| (*token).clone()) };
-        token.unwrap_or_default()
+        token
     }
 
-    /// Makes the duty independent of the handler's future: from now on the node lives until both
-    /// are gone.
-    pub(crate) fn take_away(mut self) -> Self {
-        if mem::take(&mut self.in_body) {
-            self.head().state.fetch_or(HELD, Ordering::AcqRel);
-        }
-        self
+    /// The node that is to be answered.
+    pub(super) fn node(&self) -> NonNull<Head> {
+        self.head
+    }
+
+    /// Whether this is the duty to answer that node.
+    pub(super) fn is_of(&self, head: NonNull<Head>) -> bool {
+        self.head == head
+    }
+
+    /// Whether the asker waits for an `R`.
+    pub(crate) fn answers_with<R: 'static>(&self) -> bool {
+        (self.head().vt.reply_type)() == TypeId::of::<R>()
     }
 
     /// The duty to answer with an `R`, if the asker waits for one.
     pub(crate) fn typed<R: 'static>(self) -> Result<TypedDuty<R>, Self> {
-        if (self.head().vt.reply_type)() == TypeId::of::<R>() {
+        if self.answers_with::<R>() {
             Ok(TypedDuty {
                 duty: self,
                 _reply: PhantomData,
@@ -451,7 +468,19 @@ impl Duty {
     pub(super) unsafe fn complete<R>(self, reply: R) {
         let head = ManuallyDrop::new(self).head;
         // SAFETY: the actor's ownership is used up here; the type is right by the contract.
-        unsafe { complete(head.cast::<ReplyCell<R>>(), Ok(reply)) };
+        unsafe { complete::<R, false>(head.cast(), Ok(reply)) };
+    }
+
+    /// The same by the handler whose future lay in the node and has gone from there.
+    ///
+    /// # Safety
+    /// The node's reply type is `R`, [`start_in_body`](Self::start_in_body) was called, and what
+    /// has to follow it has not.
+    #[inline]
+    pub(super) unsafe fn complete_in_body<R>(self, reply: R) {
+        let head = ManuallyDrop::new(self).head;
+        // SAFETY: as above; the body's hold is used up with it.
+        unsafe { complete::<R, true>(head.cast(), Ok(reply)) };
     }
 
     /// Answers with an error.
@@ -495,14 +524,6 @@ impl<R> TypedDuty<R> {
         unsafe { self.duty.complete(reply) };
     }
 
-    /// See [`Duty::take_away`].
-    pub(crate) fn take_away(self) -> Self {
-        Self {
-            duty: self.duty.take_away(),
-            _reply: PhantomData,
-        }
-    }
-
     pub(crate) fn into_duty(self) -> Duty {
         self.duty
     }
@@ -524,10 +545,13 @@ const COMPLETE: Ordering = if cfg!(actors_mutant = "relaxed_reply") {
 /// Takes a pointer and not a reference, because the asker may free the node before this returns.
 ///
 /// # Safety
-/// The actor's ownership is there and used up here; the handler's future does not lie in the node
-/// any more, or `HELD` is set.
+/// The actor's ownership is there and used up here. With `IN_BODY` the hold of the body too, whose
+/// future has gone; else `HELD` is set if the handler's future lies in the node.
 #[inline]
-pub(super) unsafe fn complete<R>(cell: NonNull<ReplyCell<R>>, result: Result<R, AskError>) {
+pub(super) unsafe fn complete<R, const IN_BODY: bool>(
+    cell: NonNull<ReplyCell<R>>,
+    result: Result<R, AskError>,
+) {
     let node = cell.as_ptr();
     // SAFETY: without `DONE` only the actor touches `out`, and its ownership keeps the node alive.
     unsafe { (*node).out.with_mut(|out| (*out).write(result)) };
@@ -536,7 +560,7 @@ pub(super) unsafe fn complete<R>(cell: NonNull<ReplyCell<R>>, result: Result<R, 
     loop {
         if state & GONE != 0 {
             // SAFETY: `GONE` without `DONE`: uses up the actor's ownership.
-            unsafe { complete_for_nobody(cell, state) };
+            unsafe { complete_for_nobody::<R, IN_BODY>(cell, state) };
             return;
         }
         // Read before the exchange, because after it the asker may free the node. A replacement
@@ -571,7 +595,10 @@ pub(super) unsafe fn complete<R>(cell: NonNull<ReplyCell<R>>, result: Result<R, 
 /// `GONE` was read with `Acquire`, `DONE` is not set, `out` is written; uses up the actor's
 /// ownership.
 #[cold]
-unsafe fn complete_for_nobody<R>(cell: NonNull<ReplyCell<R>>, mut state: usize) {
+unsafe fn complete_for_nobody<R, const IN_BODY: bool>(
+    cell: NonNull<ReplyCell<R>>,
+    mut state: usize,
+) {
     let node = cell.as_ptr();
     // SAFETY: the asker has gone without `DONE`, so `out` and the waker are the actor's alone.
     let (out, waker) = unsafe {
@@ -581,8 +608,8 @@ unsafe fn complete_for_nobody<R>(cell: NonNull<ReplyCell<R>>, mut state: usize) 
         )
     };
     loop {
-        if state & HELD == 0 {
-            // SAFETY: the asker has gone and nobody holds the body: this is the last ownership.
+        if IN_BODY || state & HELD == 0 {
+            // SAFETY: the asker has gone and nobody else holds the body: this is the last ownership.
             unsafe { ((*node).head.vt.free)(cell.cast()) };
             break;
         }
@@ -605,18 +632,13 @@ unsafe fn complete_for_nobody<R>(cell: NonNull<ReplyCell<R>>, mut state: usize) 
     drop(out);
 }
 
-/// The handler's future has left the node: gives up the hold that [`Duty::take_away`] made, if it
-/// made one.
+/// The handler's future has left the node without an answer.
 ///
 /// # Safety
-/// Called once, by the actor's task, with a node that it still has: the duty was not used up, or
-/// was taken away.
+/// Called once after [`Duty::start_in_body`], whose hold keeps the node there.
 pub(super) unsafe fn release_body(head: NonNull<Head>) {
     // SAFETY: the node is there (contract).
     let state = unsafe { &(*head.as_ptr()).state };
-    if state.load(Ordering::Relaxed) & HELD == 0 {
-        return;
-    }
     let before = state.fetch_and(!HELD, Ordering::AcqRel);
     if before & (DONE | GONE) == DONE | GONE {
         // SAFETY: asker and actor have both gone: the hold was the last ownership.

@@ -3,7 +3,7 @@
 //! Who may touch what: a slot's payload belongs to whoever holds the slot, and exactly one of
 //! `start` and `discard` uses it up. What a `Stage` points at belongs to the task that polls the
 //! `Drain` around it.
-use super::reply::Duty;
+use super::reply::{Duty, Head};
 use crate::error::AskError;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -108,6 +108,8 @@ pub(super) struct Stage {
     pub(super) opener: *mut (),
     pub(super) buf: *mut FutureBuf,
     pub(super) running: Option<Running>,
+    /// The node that the message answers whose future lies in the buffer.
+    pub(super) routed: Option<NonNull<Head>>,
 }
 
 /// Room for the handler future of one tell.

@@ -171,6 +171,7 @@ where
         // SAFETY: an `O` that only the task touches, and that no running future borrows.
         // `'static` is a fiction: the task drops the future before the opener.
         let opener = unsafe { &mut *stage.opener.cast::<O>() };
+        stage.routed = duty.as_ref().map(Duty::node);
         if let Some(duty) = duty {
             opener.begin(duty);
         }
@@ -212,9 +213,11 @@ where
         // SAFETY: the future that borrowed the opener has gone.
         let opener = unsafe { &mut *stage.opener.cast::<O>() };
         if let Some(duty) = opener.end() {
-            // SAFETY: the duty came with the letter; `seal_routed` was promised that its reply has
-            // this type.
-            unsafe { duty.complete(reply) };
+            if stage.routed.is_some_and(|node| duty.is_of(node)) {
+                // SAFETY: the duty came with the letter; `seal_routed` was promised that its reply
+                // has this type.
+                unsafe { duty.complete(reply) };
+            }
         }
         Poll::Ready(())
     }

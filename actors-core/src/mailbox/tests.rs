@@ -427,14 +427,7 @@ fn duties_taken_away_outlive_their_handler() {
     fn later() -> Seal<Sum, Later, Vec<u8>> {
         Seal::new(|sum: &'static mut Sum, later: Later| async move {
             let Later(to, me, token) = later;
-            let duty = sum
-                .duty
-                .take()
-                .map(Duty::take_away)
-                .unwrap()
-                .typed()
-                .ok()
-                .unwrap();
+            let duty = sum.duty.take().unwrap().typed().ok().unwrap();
             assert!(to.send(duty).is_ok());
             // The asker has its reply and goes, while this still lies in what was its node.
             for _ in 0..3 {

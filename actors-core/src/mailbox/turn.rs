@@ -23,15 +23,9 @@ loom::thread_local! {
 }
 
 /// What one actor is doing now.
-///
-/// The first two fields say for which other actors its handler waits: one almost always lies in
-/// `waits_for`; where a handler waits for several at once, the others lie in `also`.
 pub(crate) struct Turn {
     actor: u64,
-    waits_for: AtomicU64,
-    also: Mutex<Vec<Wait>>,
-    /// The length of `also`, so that one who follows the chain need not lock it.
-    also_len: AtomicUsize,
+    waits: Waits,
     /// When the asker of the current message gives up; see [`Deadline`].
     deadline: AtomicU64,
     /// The kind of the current message; null between messages.
@@ -40,21 +34,33 @@ pub(crate) struct Turn {
     since: AtomicU64,
 }
 
-/// One actor that is waited for.
-struct Wait {
-    /// Whom the message was sent to.
-    sent_to: u64,
-    /// Who is to answer it now; 0 when that is not known.
-    answers: u64,
+/// For which other actors a handler waits. Each wait has a key that its actor gives only once.
+///
+/// One wait almost always lies in the first two fields; where a handler waits for several actors
+/// at once, the others lie in `also`. Only the actor's own thread notes waits, anybody may strike
+/// them out, anybody may read.
+struct Waits {
+    /// The last key that was given.
+    keys: AtomicU64,
+    /// The key of the first wait; 0 for none. Written after `target`.
+    key: AtomicU64,
+    target: AtomicU64,
+    also: Mutex<Vec<(u64, u64)>>,
+    /// The length of `also`, so that one who follows the chain need not lock it.
+    also_len: AtomicUsize,
 }
 
 impl Turn {
     pub(crate) fn new(actor: u64) -> Self {
         Self {
             actor,
-            waits_for: AtomicU64::new(0),
-            also: Mutex::new(Vec::new()),
-            also_len: AtomicUsize::new(0),
+            waits: Waits {
+                keys: AtomicU64::new(0),
+                key: AtomicU64::new(0),
+                target: AtomicU64::new(0),
+                also: Mutex::new(Vec::new()),
+                also_len: AtomicUsize::new(0),
+            },
             deadline: AtomicU64::new(0),
             message: AtomicPtr::new(ptr::null_mut()),
             since: AtomicU64::new(0),
@@ -66,68 +72,81 @@ impl Turn {
         self.actor
     }
 
-    /// Notes that the actor's handler waits for `other`.
+    /// A key for a wait. Only the actor's own code asks for one.
+    pub(crate) fn new_key(&self) -> u64 {
+        let key = self.waits.keys.load(Ordering::Relaxed) + 1;
+        self.waits.keys.store(key, Ordering::Relaxed);
+        key
+    }
+
+    /// Notes that the actor's handler waits for `target`. Only its own code calls this.
     ///
     /// Of two actors that note each other at the same time at least one sees the other's note when
-    /// it follows the chain afterwards: the notes and the loads of [`waits`](Self::waits) are
+    /// it follows the chain afterwards: the notes, and the loads by which it is followed, are
     /// `SeqCst`, so they have one order.
-    pub(crate) fn wait_for(&self, other: u64) {
-        let free = self
-            .waits_for
-            .compare_exchange(0, other, Ordering::SeqCst, Ordering::Relaxed);
-        if free.is_err() {
-            let mut also = lock(&self.also);
-            also.push(Wait {
-                sent_to: other,
-                answers: other,
-            });
-            self.also_len.store(also.len(), Ordering::SeqCst);
+    pub(crate) fn wait_for(&self, key: u64, target: u64) {
+        let waits = &self.waits;
+        if waits.key.load(Ordering::Acquire) == 0 {
+            // `Release`: who reads this target does not read the key before it any more.
+            waits.target.store(target, Ordering::Release);
+            waits.key.store(key, Ordering::SeqCst);
+        } else {
+            let mut also = lock(&waits.also);
+            also.push((key, target));
+            waits.also_len.store(also.len(), Ordering::SeqCst);
         }
     }
 
-    /// Takes back one note of [`wait_for`](Self::wait_for).
-    pub(crate) fn waited_for(&self, other: u64) {
+    /// Strikes a wait out.
+    pub(crate) fn waited_for(&self, key: u64) {
+        let waits = &self.waits;
         // `Release`: who sees the note gone sees what the handler did while it waited.
-        let first = self
-            .waits_for
-            .compare_exchange(other, 0, Ordering::Release, Ordering::Relaxed);
-        if first.is_err() {
-            let mut also = lock(&self.also);
-            if let Some(at) = also.iter().position(|wait| wait.sent_to == other) {
-                also.swap_remove(at);
-                self.also_len.store(also.len(), Ordering::SeqCst);
+        let first = waits
+            .key
+            .compare_exchange(key, 0, Ordering::Release, Ordering::Relaxed);
+        if first.is_err() && waits.also_len.load(Ordering::Relaxed) != 0 {
+            let mut also = lock(&waits.also);
+            also.retain(|(noted, _)| *noted != key);
+            waits.also_len.store(also.len(), Ordering::SeqCst);
+        }
+    }
+
+    /// Whether this wait is noted.
+    pub(crate) fn is_waiting(&self, key: u64) -> bool {
+        let waits = &self.waits;
+        waits.key.load(Ordering::SeqCst) == key
+            || waits.also_len.load(Ordering::SeqCst) != 0
+                && lock(&waits.also).iter().any(|(noted, _)| *noted == key)
+    }
+
+    /// Calls `f` with the key and the target of each wait.
+    pub(crate) fn waits(&self, mut f: impl FnMut(u64, u64)) {
+        let waits = &self.waits;
+        let key = waits.key.load(Ordering::SeqCst);
+        if key != 0 {
+            // `Acquire` pairs with the note: a target of a later wait shows in the key then.
+            let target = waits.target.load(Ordering::Acquire);
+            if waits.key.load(Ordering::SeqCst) == key {
+                f(key, target);
+            }
+        }
+        if waits.also_len.load(Ordering::SeqCst) != 0 {
+            for &(key, target) in lock(&waits.also).iter() {
+                f(key, target);
             }
         }
     }
 
-    /// Notes that not `from` but `to` is to answer a message that this actor waits for; 0 when that
-    /// is not known.
-    pub(crate) fn now_answers(&self, from: u64, to: u64) {
-        let mut also = lock(&self.also);
-        let first = self
-            .waits_for
-            .compare_exchange(from, 0, Ordering::SeqCst, Ordering::Relaxed);
-        if first.is_ok() {
-            also.push(Wait {
-                sent_to: from,
-                answers: to,
-            });
-            self.also_len.store(also.len(), Ordering::SeqCst);
-        } else if let Some(wait) = also.iter_mut().find(|wait| wait.answers == from) {
-            wait.answers = to;
+    /// No handler runs any more, so none waits.
+    #[inline]
+    fn end_waits(&self) {
+        let waits = &self.waits;
+        if waits.key.load(Ordering::Relaxed) != 0 {
+            waits.key.store(0, Ordering::Release);
         }
-    }
-
-    /// Calls `f` with each actor that this one waits for.
-    pub(crate) fn waits(&self, mut f: impl FnMut(u64)) {
-        let first = self.waits_for.load(Ordering::SeqCst);
-        if first != 0 {
-            f(first);
-        }
-        if self.also_len.load(Ordering::SeqCst) != 0 {
-            for wait in lock(&self.also).iter().filter(|wait| wait.answers != 0) {
-                f(wait.answers);
-            }
+        if waits.also_len.load(Ordering::Relaxed) != 0 {
+            lock(&waits.also).clear();
+            waits.also_len.store(0, Ordering::Release);
         }
     }
 
@@ -152,6 +171,7 @@ impl Turn {
 
     #[inline]
     pub(super) fn end(&self) {
+        self.end_waits();
         self.message.store(ptr::null_mut(), Ordering::Relaxed);
         if self.since.load(Ordering::Relaxed) != 0 {
             self.since.store(0, Ordering::Relaxed);
