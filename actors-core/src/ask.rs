@@ -135,7 +135,7 @@ pub(crate) async fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(),
         Err(Refused::Closed) => return Err(SendError::Closed(msg)),
         Err(Refused::Full) => {
             let mut watch = Watch::of(tx.beside().id);
-            if let Err(path) = watch.wait() {
+            if let Err(path) = watch.wait_for_room() {
                 return Err(SendError::Deadlock(msg, path));
             }
             if tx.queue().room().await.is_err() {

@@ -5,7 +5,8 @@ use crate::error::{AskError, DeadlockPath};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
 use crate::mailbox::{
-    self, Abandoned, Call, Deadline, Displaced, Pending, Refused, Turn, current, outside,
+    self, Abandoned, Call, Deadline, Displaced, Pending, Refused, Turn, Wait, Waits, current,
+    outside,
 };
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -153,19 +154,8 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// Posts a new ask, or gives the call back.
     pub(crate) fn try_post(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
         if let Stage::Draft(call) = &mut self.stage {
-            self.watch.target = call.tx().beside().id.get();
-            current(|turn| {
-                let Some(turn) = turn else { return };
-                (self.watch.asker, self.watch.key) = (turn.actor(), turn.new_key());
-                self.watch.deadline = turn.deadline();
-                let Watch {
-                    asker,
-                    key,
-                    deadline,
-                    ..
-                } = self.watch;
-                call.draft().address(asker, key, deadline);
-            });
+            self.watch.begin(call.tx().beside().id);
+            self.watch.write_on(call);
         }
         self.offer()
     }
@@ -191,16 +181,8 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
 
     /// Settles the deadline, and writes it and the asker on the message.
     fn address(&mut self, mut call: Call<'a, R, Cell>) -> Result<Call<'a, R, Cell>, AskError> {
-        let watch = &mut self.watch;
-        watch.target = call.tx().beside().id.get();
-        let inherited = current(|turn| {
-            let Some(turn) = turn else {
-                return Deadline::NONE;
-            };
-            (watch.asker, watch.key) = (turn.actor(), turn.new_key());
-            turn.deadline()
-        });
-        if watch.asker == 0 && self.timeout.is_none() && !watch.deadline.is_some() {
+        let inherited = self.watch.begin(call.tx().beside().id);
+        if self.watch.waits.is_none() && self.timeout.is_none() {
             return Ok(call);
         }
         if inherited.time().is_some_and(|time| time <= Instant::now()) {
@@ -208,13 +190,12 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
                 may_have_run: false,
             });
         }
-        watch.deadline = watch.deadline.min(inherited);
         if let Some(limit) = self.timeout.take() {
             if let Some(time) = Instant::now().checked_add(limit) {
-                watch.deadline = watch.deadline.min(Deadline::at(time));
+                self.watch.deadline = self.watch.deadline.min(Deadline::at(time));
             }
         }
-        call.draft().address(watch.asker, watch.key, watch.deadline);
+        self.watch.write_on(&mut call);
         Ok(call)
     }
 
@@ -237,6 +218,12 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             Ok(()) => self.post_in_room(call, cx),
             Err(Refused::Closed) => Poll::Ready(Err(AskError::Closed)),
             Err(Refused::Full) => {
+                if let Err(path) = self.watch.wait_for_room() {
+                    return Poll::Ready(Err(AskError::Deadlock {
+                        path,
+                        may_have_run: false,
+                    }));
+                }
                 let room = Box::pin(call.tx().queue().room());
                 self.stage = Stage::Room(call, room);
                 Poll::Pending
@@ -308,7 +295,14 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
                 },
                 Stage::Room(call, mut room) => {
                     match room.as_mut().poll(cx) {
-                        Poll::Ready(Ok(())) => return this.post_in_room(call, cx),
+                        Poll::Ready(Ok(())) => {
+                            if let Err(path) = this.watch.wait() {
+                                call.tx().queue().give_back();
+                                let may_have_run = false;
+                                return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
+                            }
+                            return this.post_in_room(call, cx);
+                        }
                         Poll::Ready(Err(_)) => {
                             this.watch.over();
                             return Poll::Ready(Err(AskError::Closed));
@@ -397,7 +391,7 @@ impl<R: Send + 'static> Reply<R> {
     pub(crate) fn posted(pending: Pending<R>, target: ActorId) -> Self {
         Self {
             stage: Posted::Pending(pending),
-            watch: Watch::of(target),
+            watch: Watch::of_outside(target),
         }
     }
 
@@ -417,11 +411,7 @@ impl<R: Send + 'static> Reply<R> {
                 self.stage = Posted::Pending(pending);
                 None
             }
-            Posted::Pending(pending) => match pending.abandon() {
-                Abandoned::Done(result) => Some(result),
-                // Not after `is_ready`.
-                Abandoned::Withdrawn | Abandoned::Running => None,
-            },
+            Posted::Pending(pending) => Some(pending.take()),
             Posted::Done(result) => Some(result),
             Posted::Future(future) => {
                 self.stage = Posted::Future(future);
@@ -505,7 +495,7 @@ impl<R: Send + 'static> Reply<R> {
     /// Calls `f` with the result, once: in this thread if it is there, else in the one that answers
     /// (mostly the actor's). Keep it short. A panic in it is caught and reported by `tracing`.
     pub fn on_ready(self, f: impl FnOnce(Result<R, AskError>) + Send + 'static) {
-        let task = Arc::new(OnReady(Mutex::new(Waits::Reply(self, f))));
+        let task = Arc::new(OnReady(Mutex::new(State::Reply(self, f))));
         task.run();
     }
 
@@ -577,9 +567,8 @@ impl<R> fmt::Debug for Reply<R> {
 #[derive(Default)]
 pub(crate) struct Watch {
     target: u64,
-    /// The actor that asks; 0 for none.
-    asker: u64,
-    /// Its key for this wait; 0 for none.
+    /// The waits of the actor that asks, if it is one, and its key for this one.
+    waits: Option<Arc<Waits>>,
     key: u64,
     deadline: Deadline,
     timer: Option<Pin<Box<Sleep>>>,
@@ -588,41 +577,87 @@ pub(crate) struct Watch {
 impl Watch {
     /// For a wait for this actor.
     pub(crate) fn of(target: ActorId) -> Self {
+        let mut watch = Self::default();
+        watch.begin(target);
+        watch
+    }
+
+    /// For a reply that nobody in a handler waits for.
+    fn of_outside(target: ActorId) -> Self {
         Self {
             target: target.get(),
-            asker: 0,
+            waits: None,
             key: 0,
             deadline: Deadline::NONE,
             timer: None,
         }
     }
 
-    /// Notes, inside of a handler, that its actor waits for the target.
+    /// Settles who asks whom. Gives the deadline that the asker has itself.
+    fn begin(&mut self, target: ActorId) -> Deadline {
+        self.target = target.get();
+        current(|turn| {
+            let Some(turn) = turn else {
+                return Deadline::NONE;
+            };
+            self.ask_as(turn);
+            self.deadline = self.deadline.min(turn.deadline());
+            turn.deadline()
+        })
+    }
+
+    fn ask_as(&mut self, me: &Turn) {
+        let waits = me.waits();
+        self.key = waits.new_key();
+        self.waits = Some(Arc::clone(waits));
+    }
+
+    fn write_on<R>(&self, call: &mut Call<'_, R, Cell>) {
+        call.draft()
+            .address(self.waits.clone(), self.key, self.deadline);
+    }
+
+    /// Notes, inside of a handler, that its actor waits for the target to answer.
     ///
     /// # Errors
     ///
     /// The circle that this closes, if it does; then nothing is noted.
     #[inline]
     pub(crate) fn wait(&mut self) -> Result<(), DeadlockPath> {
-        current(|me| match me {
-            Some(me) => self.wait_as(me),
-            None => Ok(()),
-        })
+        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, false)))
     }
 
-    fn wait_as(&mut self, me: &Turn) -> Result<(), DeadlockPath> {
-        if self.asker != me.actor() {
-            // Made here without an address, or carried here from elsewhere.
+    /// The same for room in the target's mailbox.
+    pub(crate) fn wait_for_room(&mut self) -> Result<(), DeadlockPath> {
+        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, true)))
+    }
+
+    fn wait_as(&mut self, me: &Turn, room: bool) -> Result<(), DeadlockPath> {
+        if self
+            .waits
+            .as_ref()
+            .is_none_or(|waits| waits.actor() != me.actor())
+        {
+            // Carried here from elsewhere.
             self.over();
-            (self.asker, self.key) = (me.actor(), me.new_key());
+            self.ask_as(me);
         }
-        // Noted before, unless the handler that did so has ended.
-        if me.is_waiting(self.key) {
-            return Ok(());
+        let waits = me.waits();
+        let target = waits.answers(self.key, self.target);
+        let wait = Wait {
+            key: self.key,
+            target: self.target,
+            room,
+        };
+        if waits.is_noted(self.key) {
+            // Noted before, and looked at then; or what it waits for is another thing now.
+            if waits.all().contains(&Wait { target, ..wait }) {
+                return Ok(());
+            }
+            waits.strike_out(self.key);
         }
-        me.wait_for(self.key, self.target);
-        let answers = cell::answers((self.asker, self.key), self.target);
-        match cell::find_circle(me.actor(), answers) {
+        waits.note(wait);
+        match cell::find_circle(me.actor(), target) {
             None => Ok(()),
             Some(path) => {
                 self.over();
@@ -633,28 +668,10 @@ impl Watch {
 
     /// The wait has ended.
     #[inline]
-    pub(crate) fn over(&mut self) {
-        if self.key != 0 {
-            self.strike_out();
+    fn over(&mut self) {
+        if let Some(waits) = self.waits.take() {
+            waits.strike_out(self.key);
         }
-    }
-
-    fn strike_out(&mut self) {
-        let (asker, key) = (self.asker, mem::take(&mut self.key));
-        let here = current(|turn| match turn {
-            Some(turn) if turn.actor() == asker => {
-                turn.waited_for(key);
-                true
-            }
-            _ => false,
-        });
-        if !here {
-            // The ask was begun in a handler and carried elsewhere.
-            let _ = ActorId::from_number(asker)
-                .and_then(|id| cell::find(id, |keep| keep.queue().turn().waited_for(key)));
-        }
-        cell::forget_route((asker, key));
-        self.asker = 0;
     }
 
     /// The result, or the ask back.
@@ -664,13 +681,11 @@ impl Watch {
         pending: Pending<R>,
         cx: &mut Context<'_>,
     ) -> Result<Result<R, AskError>, Pending<R>> {
-        let pending = match pending.poll(cx.waker()) {
-            Ok(result) => {
-                self.over();
-                return Ok(result);
-            }
-            Err(pending) => pending,
-        };
+        let mut pending = pending;
+        if pending.poll(cx.waker()) {
+            self.over();
+            return Ok(pending.take());
+        }
         if self.poll_timer(cx).is_pending() {
             return Err(pending);
         }
@@ -720,9 +735,9 @@ impl Drop for Watch {
 /// A reply, and what is to be called with its result: its own waker.
 ///
 /// The lock is not held while the reply is polled, because that may wake at once, on this thread.
-struct OnReady<R, F>(Mutex<Waits<R, F>>);
+struct OnReady<R, F>(Mutex<State<R, F>>);
 
-enum Waits<R, F> {
+enum State<R, F> {
     Reply(Reply<R>, F),
     /// Is being polled by somebody; `true`: and was woken meanwhile.
     Polled(bool),
@@ -739,14 +754,14 @@ where
         outside(|| {
             let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let mut waits = lock();
-            let (mut reply, f) = match mem::replace(&mut *waits, Waits::Polled(false)) {
-                Waits::Reply(reply, f) => (reply, f),
-                Waits::Polled(_) => {
-                    *waits = Waits::Polled(true);
+            let (mut reply, f) = match mem::replace(&mut *waits, State::Polled(false)) {
+                State::Reply(reply, f) => (reply, f),
+                State::Polled(_) => {
+                    *waits = State::Polled(true);
                     return;
                 }
-                Waits::Over => {
-                    *waits = Waits::Over;
+                State::Over => {
+                    *waits = State::Over;
                     return;
                 }
             };
@@ -759,16 +774,16 @@ where
                     Poll::Ready(result) => break result,
                     Poll::Pending => {
                         let mut waits = lock();
-                        if matches!(*waits, Waits::Polled(true)) {
-                            *waits = Waits::Polled(false);
+                        if matches!(*waits, State::Polled(true)) {
+                            *waits = State::Polled(false);
                             continue;
                         }
-                        *waits = Waits::Reply(reply, f);
+                        *waits = State::Reply(reply, f);
                         return;
                     }
                 }
             };
-            *lock() = Waits::Over;
+            *lock() = State::Over;
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(result))) {
                 let text = mailbox::panic_text(&*payload);
                 tracing::error!(%text, "a callback for a reply has panicked");

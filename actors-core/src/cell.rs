@@ -2,7 +2,7 @@
 //! `Context`, what a handler sees of its actor.
 use crate::error::{ActorName, DeadlockPath, Error, StopReason};
 use crate::id::ActorId;
-use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Turn, WeakTx};
+use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Wait, WeakTx};
 use crate::scope::Scope;
 use dashmap::DashMap;
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::iter;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use tracing::Span;
@@ -257,70 +257,41 @@ pub(crate) fn live_count() -> usize {
     LIVE.len()
 }
 
-/// Waits whose message another actor answers than the one it was sent to: by asker and key, who
-/// answers now; 0 when that is not known.
-static REROUTED: LazyLock<DashMap<(u64, u64), u64>> = LazyLock::new(DashMap::new);
-
-/// How many there are, so that nobody looks where there are none.
-static REROUTED_COUNT: AtomicUsize = AtomicUsize::new(0);
-
-/// Notes who answers a message that the asker waits for, or will.
-pub(crate) fn reroute(wait: (u64, u64), answers: u64) {
-    if REROUTED.insert(wait, answers).is_none() {
-        REROUTED_COUNT.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// The wait is over.
-pub(crate) fn forget_route(wait: (u64, u64)) {
-    if REROUTED_COUNT.load(Ordering::SeqCst) != 0 && REROUTED.remove(&wait).is_some() {
-        REROUTED_COUNT.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Who answers a message that was sent to `target`.
-pub(crate) fn answers(wait: (u64, u64), target: u64) -> u64 {
-    if REROUTED_COUNT.load(Ordering::SeqCst) == 0 {
-        return target;
-    }
-    REROUTED.get(&wait).map_or(target, |answers| *answers)
-}
-
 /// One actor on the way along who waits for whom.
 struct Step {
     actor: u64,
-    /// Its waits that were not followed yet: key, and who answers.
-    waits: Vec<(u64, u64)>,
+    /// Its waits that were not followed yet.
+    waits: Vec<Wait>,
     /// The wait that is being followed.
-    followed: (u64, u64),
+    followed: Option<Wait>,
 }
 
 impl Step {
     fn new(actor: u64) -> Self {
-        let waits = with_turn(actor, |turn| waits_of(actor, turn)).unwrap_or_default();
         Self {
             actor,
-            waits,
-            followed: (0, 0),
+            waits: waits_of(actor),
+            followed: None,
         }
     }
 
     /// Whether the wait that was followed is still the same.
     fn still_holds(&self) -> bool {
-        let (key, to) = self.followed;
-        with_turn(self.actor, |turn| turn.is_waiting(key)).unwrap_or(false)
-            && answers((self.actor, key), to) == to
+        let Some(followed) = self.followed else {
+            return false;
+        };
+        let full = || {
+            let target = ActorId::from_number(followed.target);
+            target.and_then(|target| find(target, |keep| keep.queue().is_full())) == Some(true)
+        };
+        waits_of(self.actor).contains(&followed) && (!followed.room || full())
     }
 }
 
-fn with_turn<R>(actor: u64, f: impl FnOnce(&Turn) -> R) -> Option<R> {
-    find(ActorId::from_number(actor)?, |keep| f(keep.queue().turn()))
-}
-
-fn waits_of(actor: u64, turn: &Turn) -> Vec<(u64, u64)> {
-    let mut waits = Vec::new();
-    turn.waits(|key, target| waits.push((key, answers((actor, key), target))));
-    waits
+fn waits_of(actor: u64) -> Vec<Wait> {
+    let waits = |id| find(id, |keep| keep.queue().turn().waits_if_any().cloned()).flatten();
+    let waits = ActorId::from_number(actor).and_then(waits);
+    waits.map(|waits| waits.all()).unwrap_or_default()
 }
 
 /// The circle that closes when the actor `me` waits for `other`, if there is one.
@@ -334,12 +305,11 @@ pub(crate) fn find_circle(me: u64, other: u64) -> Option<DeadlockPath> {
     let mut way = vec![Step::new(other)];
     let mut seen = HashSet::new();
     while let Some(step) = way.last_mut() {
-        let Some(next) = step.waits.pop() else {
+        step.followed = step.waits.pop();
+        let Some(Wait { target: next, .. }) = step.followed else {
             way.pop();
             continue;
         };
-        step.followed = next;
-        let (_, next) = next;
         if next == me {
             if way.iter().all(Step::still_holds) {
                 return Some(path_of(

@@ -283,7 +283,7 @@ async fn room_in<B>(to: &Addr<B>) -> Result<(), AskError> {
         Err(Refused::Closed) => Err(stopped_before(to)),
         Err(Refused::Full) => {
             let mut watch = Watch::of(to.id());
-            watch.wait().map_err(|path| AskError::Deadlock {
+            watch.wait_for_room().map_err(|path| AskError::Deadlock {
                 path,
                 may_have_run: true,
             })?;
@@ -298,6 +298,7 @@ fn send_on<B, R>(to: &Addr<B>, duty: Option<&TypedDuty<R>>) -> Result<(), AskErr
     let Some((asker, _)) = duty.and_then(|duty| duty.duty().asker()) else {
         return Ok(());
     };
+    let asker = asker.actor();
     let other = to.id().get();
     answered_by(duty, other);
     match cell::find_circle(asker, other) {
@@ -317,11 +318,11 @@ fn answered_by<R>(duty: Option<&TypedDuty<R>>, other: u64) {
     let Some(duty) = duty.map(TypedDuty::duty) else {
         return;
     };
-    if let Some(wait) = duty.asker() {
-        cell::reroute(wait, other);
+    if let Some((waits, key)) = duty.asker() {
+        waits.reroute(key, other);
         // Else whoever gave up took the note back before it was there.
         if duty.is_cancelled() {
-            cell::forget_route(wait);
+            waits.strike_out(key);
         }
     }
 }

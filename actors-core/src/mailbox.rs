@@ -19,6 +19,7 @@
 )]
 
 mod sync;
+mod waits;
 mod turn;
 mod clock;
 mod slot;
@@ -45,3 +46,4 @@ pub(crate) use reply::Duty;
 pub(crate) use reply::{Abandoned, Pending, TypedDuty};
 pub(crate) use slot::{Opener, Sealed};
 pub(crate) use turn::{Deadline, Turn, current, current_actor, outside};
+pub(crate) use waits::{Wait, Waits};

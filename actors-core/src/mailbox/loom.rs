@@ -89,23 +89,13 @@ fn drain(mut rx: Rx<Sum, ()>) -> (usize, End) {
     (sum.total, end)
 }
 
-fn poll<R>(pending: &mut Option<Pending<R>>, waker: &Waker) -> Option<Result<R, AskError>> {
-    match pending.take()?.poll(waker) {
-        Ok(result) => Some(result),
-        Err(waits) => {
-            *pending = Some(waits);
-            None
-        }
-    }
-}
-
 /// Waits for the reply.
-fn wait<R>(pending: Pending<R>) -> Result<R, AskError> {
-    let mut pending = Some(pending);
-    block_on(poll_fn(|cx| match poll(&mut pending, cx.waker()) {
-        Some(result) => Poll::Ready(result),
-        None => Poll::Pending,
-    }))
+fn wait<R>(mut pending: Pending<R>) -> Result<R, AskError> {
+    block_on(poll_fn(|cx| match pending.poll(cx.waker()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }));
+    pending.take()
 }
 
 #[test]
@@ -248,11 +238,10 @@ fn loom_waker_replaced() {
                 let tokens = tokens.clone();
                 thread::spawn(move || {
                     let call = add().port(&tx).call(Add(tokens.token()));
-                    let mut pending = call.post().ok();
-                    if poll(&mut pending, Waker::noop()).is_some() {
+                    let mut pending = call.post().ok().unwrap();
+                    if pending.poll(Waker::noop()) {
                         return;
                     }
-                    let Some(pending) = pending else { return };
                     if give_up {
                         drop(pending);
                     } else {

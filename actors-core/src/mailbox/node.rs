@@ -7,12 +7,14 @@ use super::reply::{self, Duty, Head, NodeVt, Pending, ReplyCell};
 use super::slot::{Began, Opener, Payload, Running, Slot, SlotVt, Stage, recreate};
 use super::sync::UnsafeCell;
 use super::turn::Deadline;
+use super::waits::Waits;
 use crate::error::AskError;
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// The message until the handler starts, from then on the handler future.
@@ -77,7 +79,7 @@ impl<R> Draft<R> {
     }
 
     /// Says who asks and until when.
-    pub(crate) fn address(&mut self, asker: u64, key: u64, deadline: Deadline) {
+    pub(crate) fn address(&mut self, asker: Option<Arc<Waits>>, key: u64, deadline: Deadline) {
         let head = self.head_mut();
         head.asker = asker;
         head.key = key;

@@ -697,6 +697,16 @@ impl Queue {
 
     // --- sight
 
+    /// Whether the mailbox is full, not counting the message being handled: room for that was or
+    /// will be given back by itself.
+    pub(crate) fn is_full(&self) -> bool {
+        let Capacity::Bounded(capacity) = self.capacity else {
+            return false;
+        };
+        let handling = u64::from(self.turn.message().is_some());
+        self.stats().waiting.saturating_sub(handling) >= capacity as u64
+    }
+
     /// How many messages were handled, whatever became of them: changes with each message.
     pub(crate) fn begun(&self) -> u64 {
         let counts = &self.counts;

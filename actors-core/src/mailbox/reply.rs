@@ -22,12 +22,13 @@
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::turn::Deadline;
+use super::waits::Waits;
 use crate::error::{AskError, NoReplyReason};
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{RawWakerVTable, Waker};
 use tokio_util::sync::CancellationToken;
 
@@ -55,9 +56,9 @@ pub(super) struct Head {
     waker_vtable: AtomicPtr<RawWakerVTable>,
     token: OnceLock<CancellationToken>,
     pub(super) vt: &'static NodeVt,
-    /// Who asks, and until when; written before the node is shared.
-    pub(super) asker: u64,
-    /// The asker's key for its wait.
+    /// The actor that asks, if it is one, by its waits, and its key for this one; and until when.
+    /// Written before the node is shared.
+    pub(super) asker: Option<Arc<Waits>>,
     pub(super) key: u64,
     pub(super) deadline: Deadline,
 }
@@ -93,7 +94,7 @@ impl<R> ReplyCell<R> {
                 waker_vtable: AtomicPtr::new(vtable),
                 token: OnceLock::new(),
                 vt,
-                asker: 0,
+                asker: None,
                 key: 0,
                 deadline: Deadline::NONE,
             },
@@ -239,33 +240,32 @@ impl<R> Pending<R> {
         self.head().state.load(Ordering::Acquire) & STARTED != 0
     }
 
-    /// The reply if it is there, or remembers `waker`.
+    /// Whether there is a result; else remembers `waker`.
     #[inline]
-    pub(crate) fn poll(self, waker: &Waker) -> Result<Result<R, AskError>, Self> {
-        let mut state = self.head().state.load(Ordering::Acquire);
-        if state & DONE == 0 {
-            if self.head().waker_words() == raw_parts(waker) {
-                return Err(self);
-            }
-            // SAFETY: the asker is here, with its ownership.
-            state = unsafe { self.head().replace_waker(waker.clone()) };
-            if state & DONE == 0 {
-                return Err(self);
-            }
+    pub(crate) fn poll(&mut self, waker: &Waker) -> bool {
+        let head = self.head();
+        if head.state.load(Ordering::Acquire) & DONE != 0 {
+            return true;
         }
-        // SAFETY: `DONE` was read with `Acquire`.
-        Ok(unsafe { self.finish() })
+        if head.waker_words() == raw_parts(waker) {
+            return false;
+        }
+        // SAFETY: the asker is here, with its ownership.
+        unsafe { head.replace_waker(waker.clone()) & DONE != 0 }
     }
 
-    /// Takes the reply and gives up the asker's ownership.
+    /// The result; only after [`poll`](Self::poll) or [`is_ready`](Self::is_ready) has said that it
+    /// is there.
     ///
-    /// # Safety
-    /// `DONE` was read with `Acquire`.
+    /// # Panics
+    ///
+    /// When it is not.
     #[inline]
-    unsafe fn finish(self) -> Result<R, AskError> {
+    pub(crate) fn take(self) -> Result<R, AskError> {
+        assert!(self.is_ready(), "taken before it was there");
         let cell = ManuallyDrop::new(self).0;
-        // SAFETY: with `DONE` the actor has written `out` and does not touch it any more; the
-        // asker's ownership keeps the node alive, and taking the reply happens once.
+        // SAFETY: `DONE` was read with `Acquire`: the actor has written `out` and does not touch it
+        // any more; the asker's ownership keeps the node alive, and taking happens once.
         let out = unsafe { (*cell.as_ptr()).out.with(|out| (*out).assume_init_read()) };
         // SAFETY: the asker's ownership is used up here, after `DONE`; `out` was moved out.
         unsafe { release_asker(cell.cast()) };
@@ -319,7 +319,7 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
     let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
     loop {
         if state & DONE != 0 {
-            // SAFETY: as in `Pending::finish`.
+            // SAFETY: as in `Pending::take`.
             let out = unsafe { (*node).out.with(|out| (*out).assume_init_read()) };
             // SAFETY: `DONE` was read with `Acquire`, `out` was moved out.
             unsafe { release_asker(cell.cast()) };
@@ -408,10 +408,10 @@ impl Duty {
         self.head().is_cancelled()
     }
 
-    /// Which actor asks, and the key of its wait. `None` for others.
-    pub(crate) fn asker(&self) -> Option<(u64, u64)> {
+    /// The waits of the actor that asks, and its key for this one. `None` if it is no actor.
+    pub(crate) fn asker(&self) -> Option<(&Waits, u64)> {
         let head = self.head();
-        (head.asker != 0).then_some((head.asker, head.key))
+        head.asker.as_deref().map(|waits| (waits, head.key))
     }
 
     /// When the asker gives up.
@@ -557,6 +557,15 @@ pub(super) unsafe fn complete<R, const IN_BODY: bool>(
     unsafe { (*node).out.with_mut(|out| (*out).write(result)) };
     // SAFETY: the actor's ownership keeps the node alive until an exchange below sets `DONE`.
     let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
+    // Copied before the exchange, because after it the asker may free the node.
+    // SAFETY: as for the state.
+    let asker = unsafe {
+        (*node)
+            .head
+            .asker
+            .clone()
+            .map(|waits| (waits, (*node).head.key))
+    };
     loop {
         if state & GONE != 0 {
             // SAFETY: `GONE` without `DONE`: uses up the actor's ownership.
@@ -577,6 +586,10 @@ pub(super) unsafe fn complete<R, const IN_BODY: bool>(
         };
         match swapped {
             Ok(_) => {
+                // The asker waits no more, even if it does not run soon.
+                if let Some((waits, key)) = asker {
+                    waits.strike_out(key);
+                }
                 // With `UPDATING` the asker is awake in `replace_waker`, will see `DONE` and drops
                 // the waker itself.
                 if state & UPDATING == 0 || cfg!(actors_mutant = "stale_waker") {

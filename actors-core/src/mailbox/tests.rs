@@ -221,20 +221,15 @@ async fn ask<M: Send + 'static, R: Send + 'static>(
     if tx.queue().room().await.is_err() {
         return Err(AskError::Closed);
     }
-    let mut pending = call.post().ok();
-    std::future::poll_fn(|cx| {
-        let Some(waiting) = pending.take() else {
-            return Poll::Ready(Err(AskError::Closed));
-        };
-        match waiting.poll(cx.waker()) {
-            Ok(result) => Poll::Ready(result),
-            Err(waiting) => {
-                pending = Some(waiting);
-                Poll::Pending
-            }
-        }
+    let Ok(mut pending) = call.post() else {
+        return Err(AskError::Closed);
+    };
+    std::future::poll_fn(|cx| match pending.poll(cx.waker()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
     })
-    .await
+    .await;
+    pending.take()
 }
 
 #[test]
@@ -299,13 +294,13 @@ fn asks_given_up_at_every_point() {
                 if i % 4 == 0 {
                     continue;
                 }
-                let pending = call.post().ok().unwrap();
+                let mut pending = call.post().ok().unwrap();
                 for _ in 0..i % 3 {
                     yield_now().await;
                 }
                 match i % 5 {
                     0 => pending.detach(),
-                    1 => drop(pending.poll(Waker::noop())),
+                    1 => drop(pending.poll(Waker::noop()).then(|| pending.take())),
                     _ => drop(pending.abandon()),
                 }
             }

@@ -4,11 +4,11 @@
 //! for that long. So whoever reads it inside of [`current`] reads a live `Turn`, on the thread that
 //! runs the scope.
 use super::slot::SlotVt;
-use super::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use super::sync::{Mutex, lock};
+use super::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use super::waits::Waits;
 use std::cell::Cell;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 #[cfg(not(actors_loom))]
@@ -25,7 +25,8 @@ loom::thread_local! {
 /// What one actor is doing now.
 pub(crate) struct Turn {
     actor: u64,
-    waits: Waits,
+    /// Made when a handler first asks.
+    waits: OnceLock<Arc<Waits>>,
     /// When the asker of the current message gives up; see [`Deadline`].
     deadline: AtomicU64,
     /// The kind of the current message; null between messages.
@@ -34,33 +35,11 @@ pub(crate) struct Turn {
     since: AtomicU64,
 }
 
-/// For which other actors a handler waits. Each wait has a key that its actor gives only once.
-///
-/// One wait almost always lies in the first two fields; where a handler waits for several actors
-/// at once, the others lie in `also`. Only the actor's own thread notes waits, anybody may strike
-/// them out, anybody may read.
-struct Waits {
-    /// The last key that was given.
-    keys: AtomicU64,
-    /// The key of the first wait; 0 for none. Written after `target`.
-    key: AtomicU64,
-    target: AtomicU64,
-    also: Mutex<Vec<(u64, u64)>>,
-    /// The length of `also`, so that one who follows the chain need not lock it.
-    also_len: AtomicUsize,
-}
-
 impl Turn {
     pub(crate) fn new(actor: u64) -> Self {
         Self {
             actor,
-            waits: Waits {
-                keys: AtomicU64::new(0),
-                key: AtomicU64::new(0),
-                target: AtomicU64::new(0),
-                also: Mutex::new(Vec::new()),
-                also_len: AtomicUsize::new(0),
-            },
+            waits: OnceLock::new(),
             deadline: AtomicU64::new(0),
             message: AtomicPtr::new(ptr::null_mut()),
             since: AtomicU64::new(0),
@@ -72,82 +51,14 @@ impl Turn {
         self.actor
     }
 
-    /// A key for a wait. Only the actor's own code asks for one.
-    pub(crate) fn new_key(&self) -> u64 {
-        let key = self.waits.keys.load(Ordering::Relaxed) + 1;
-        self.waits.keys.store(key, Ordering::Relaxed);
-        key
+    /// For which actors its handler waits.
+    pub(crate) fn waits(&self) -> &Arc<Waits> {
+        self.waits.get_or_init(|| Arc::new(Waits::new(self.actor)))
     }
 
-    /// Notes that the actor's handler waits for `target`. Only its own code calls this.
-    ///
-    /// Of two actors that note each other at the same time at least one sees the other's note when
-    /// it follows the chain afterwards: the notes, and the loads by which it is followed, are
-    /// `SeqCst`, so they have one order.
-    pub(crate) fn wait_for(&self, key: u64, target: u64) {
-        let waits = &self.waits;
-        if waits.key.load(Ordering::Acquire) == 0 {
-            // `Release`: who reads this target does not read the key before it any more.
-            waits.target.store(target, Ordering::Release);
-            waits.key.store(key, Ordering::SeqCst);
-        } else {
-            let mut also = lock(&waits.also);
-            also.push((key, target));
-            waits.also_len.store(also.len(), Ordering::SeqCst);
-        }
-    }
-
-    /// Strikes a wait out.
-    pub(crate) fn waited_for(&self, key: u64) {
-        let waits = &self.waits;
-        // `Release`: who sees the note gone sees what the handler did while it waited.
-        let first = waits
-            .key
-            .compare_exchange(key, 0, Ordering::Release, Ordering::Relaxed);
-        if first.is_err() && waits.also_len.load(Ordering::Relaxed) != 0 {
-            let mut also = lock(&waits.also);
-            also.retain(|(noted, _)| *noted != key);
-            waits.also_len.store(also.len(), Ordering::SeqCst);
-        }
-    }
-
-    /// Whether this wait is noted.
-    pub(crate) fn is_waiting(&self, key: u64) -> bool {
-        let waits = &self.waits;
-        waits.key.load(Ordering::SeqCst) == key
-            || waits.also_len.load(Ordering::SeqCst) != 0
-                && lock(&waits.also).iter().any(|(noted, _)| *noted == key)
-    }
-
-    /// Calls `f` with the key and the target of each wait.
-    pub(crate) fn waits(&self, mut f: impl FnMut(u64, u64)) {
-        let waits = &self.waits;
-        let key = waits.key.load(Ordering::SeqCst);
-        if key != 0 {
-            // `Acquire` pairs with the note: a target of a later wait shows in the key then.
-            let target = waits.target.load(Ordering::Acquire);
-            if waits.key.load(Ordering::SeqCst) == key {
-                f(key, target);
-            }
-        }
-        if waits.also_len.load(Ordering::SeqCst) != 0 {
-            for &(key, target) in lock(&waits.also).iter() {
-                f(key, target);
-            }
-        }
-    }
-
-    /// No handler runs any more, so none waits.
-    #[inline]
-    fn end_waits(&self) {
-        let waits = &self.waits;
-        if waits.key.load(Ordering::Relaxed) != 0 {
-            waits.key.store(0, Ordering::Release);
-        }
-        if waits.also_len.load(Ordering::Relaxed) != 0 {
-            lock(&waits.also).clear();
-            waits.also_len.store(0, Ordering::Release);
-        }
+    /// The same, if it has ever waited.
+    pub(crate) fn waits_if_any(&self) -> Option<&Arc<Waits>> {
+        self.waits.get()
     }
 
     /// When the asker of the current message gives up.
@@ -171,7 +82,9 @@ impl Turn {
 
     #[inline]
     pub(super) fn end(&self) {
-        self.end_waits();
+        if let Some(waits) = self.waits.get() {
+            waits.end();
+        }
         self.message.store(ptr::null_mut(), Ordering::Relaxed);
         if self.since.load(Ordering::Relaxed) != 0 {
             self.since.store(0, Ordering::Relaxed);
