@@ -4,6 +4,8 @@
     reason = "what the macros write beside a private actor is private too"
 )]
 
+//! The promises, held by tests that use the public API only.
+
 mod addresses;
 mod asks;
 mod cancel;
