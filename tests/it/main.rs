@@ -8,6 +8,8 @@
 
 //! The promises, held by tests that use the public API only.
 
+//! The promises, held by tests that use the public API only.
+
 mod addresses;
 mod asks;
 mod cancel;
