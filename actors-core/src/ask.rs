@@ -11,6 +11,11 @@ use crate::error::{AskError, SendError, TellError};
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{Port, Refused};
 use crate::message::MessageFor;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// How a message of type `M` gets into a mailbox.
 pub(crate) type PortFor<'a, M> = Port<'a, M, <M as Message>::Reply, Cell>;
@@ -59,11 +64,11 @@ impl<A: 'static> Addr<A> {
     ///
     /// `Closed` when the actor has stopped or is stopping; `Deadlock`, inside of a handler, when
     /// waiting would close a circle of actors that wait for each other. Both give the message back.
-    pub async fn send<M, On>(&self, msg: M) -> Result<(), SendError<M>>
+    pub fn send<M, On>(&self, msg: M) -> Sending<'_, M>
     where
         M: MessageFor<A, On>,
     {
-        send(self.port::<M, On>(), msg).await
+        send(self.port::<M, On>(), msg)
     }
 
     /// Asks from code that is not asynchronous, and waits on this thread.
@@ -128,22 +133,74 @@ pub(crate) fn tell<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), TellE
     }
 }
 
-pub(crate) async fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), SendError<M>> {
-    let tx = port.tx();
-    match tx.queue().try_room() {
-        Ok(()) => {}
-        Err(Refused::Closed) => return Err(SendError::Closed(msg)),
-        Err(Refused::Full) => {
-            let mut watch = Watch::of(tx.beside().id);
-            if let Err(path) = watch.wait_for_room() {
-                return Err(SendError::Deadlock(msg, path));
+pub(crate) fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Sending<'_, M> {
+    Sending(Stage::Draft(port, msg))
+}
+
+/// A message that is being sent, once there is room: see [`Addr::send`].
+///
+/// A type with a name, and not an `async` function, which would know the actor's type as well: a
+/// missing handler would be reported once for the call and again for the future.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Sending<'a, M: Message>(Stage<'a, M>);
+
+enum Stage<'a, M: Message> {
+    Draft(PortFor<'a, M>, M),
+    /// The mailbox is full: waits for room.
+    Room(PortFor<'a, M>, M, Room<'a>, Watch),
+    Over,
+}
+
+type Room<'a> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 'a>>;
+
+// The message is moved out, never pinned.
+impl<M: Message> Unpin for Sending<'_, M> {}
+
+impl<M: Message> Future for Sending<'_, M> {
+    type Output = Result<(), SendError<M>>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (port, msg, mut room, watch) = match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Draft(port, msg) => {
+                let tx = port.tx();
+                match tx.queue().try_room() {
+                    Ok(()) => {
+                        return Poll::Ready(port.tell_in_room(msg).map_err(SendError::Closed));
+                    }
+                    Err(Refused::Closed) => return Poll::Ready(Err(SendError::Closed(msg))),
+                    Err(Refused::Full) => {}
+                }
+                let mut watch = Watch::of(tx.beside().id);
+                if let Err(path) = watch.wait_for_room() {
+                    return Poll::Ready(Err(SendError::Deadlock(msg, path)));
+                }
+                let room: Room<'_> = Box::pin(tx.queue().room());
+                (port, msg, room, watch)
             }
-            if tx.queue().room().await.is_err() {
-                return Err(SendError::Closed(msg));
+            Stage::Room(port, msg, room, watch) => (port, msg, room, watch),
+            Stage::Over => panic!("a message was polled after it was sent"),
+        };
+        match room.as_mut().poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(port.tell_in_room(msg).map_err(SendError::Closed)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(SendError::Closed(msg))),
+            Poll::Pending => {
+                self.0 = Stage::Room(port, msg, room, watch);
+                Poll::Pending
             }
         }
     }
-    port.tell_in_room(msg).map_err(SendError::Closed)
+}
+
+impl<M: Message> fmt::Debug for Sending<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending")
+            .field("message", &std::any::type_name::<M>())
+            .finish_non_exhaustive()
+    }
 }
 
 pub(crate) fn blocking_send<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), SendError<M>> {

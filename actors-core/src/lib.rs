@@ -34,6 +34,7 @@ mod runtime;
 pub use actor::{Actor, Handler, LocalActor, LocalHandler, Message};
 pub use actors_derive::{Actor, LocalActor, Message, handlers, main, test};
 pub use addr::{Addr, WeakAddr};
+pub use ask::Sending;
 pub use call::{Ask, Reply};
 pub use cell::{ActorState, Context};
 pub use context::{Cancellation, Deferred};

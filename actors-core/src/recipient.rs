@@ -1,7 +1,7 @@
 //! `Recipient`: an address known only by the message it takes.
 use crate::actor::Message;
 use crate::addr::Addr;
-use crate::ask;
+use crate::ask::{self, Sending};
 use crate::call::{Ask, Reply};
 use crate::cell::Cell;
 use crate::error::{AskError, SendError, StopReason, TellError};
@@ -79,8 +79,8 @@ impl<M: Message> Recipient<M> {
     /// # Errors
     ///
     /// `Closed`, `Deadlock`; both give the message back.
-    pub async fn send(&self, msg: M) -> Result<(), SendError<M>> {
-        ask::send(self.port.port(), msg).await
+    pub fn send(&self, msg: M) -> Sending<'_, M> {
+        ask::send(self.port.port(), msg)
     }
 
     /// As [`Addr::blocking_ask`].
