@@ -25,7 +25,8 @@ use std::future::Future;
     message = "`{Self}` is not an actor",
     label = "not an actor",
     note = "add `#[derive(Actor)]` to `{Self}`, or write `impl Actor for {Self} {{}}` to fill in \
-            the hooks"
+            the hooks",
+    note = "a `LocalActor` goes with `spawn_local`, `spawn_thread` and `#[handlers(local)]`"
 )]
 pub trait Actor: Sized + Send + 'static {
     /// Runs before the first message. With an error, or a panic, the actor ends without having
@@ -69,7 +70,8 @@ pub trait Actor: Sized + Send + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a local actor",
     label = "not a local actor",
-    note = "add `#[derive(LocalActor)]` to `{Self}`, or write `impl LocalActor for {Self} {{}}`"
+    note = "add `#[derive(LocalActor)]` to `{Self}`, or write `impl LocalActor for {Self} {{}}`",
+    note = "an `Actor` goes with `spawn` and with `#[handlers]` without `local`"
 )]
 pub trait LocalActor: Sized + 'static {
     /// As [`Actor::started`].

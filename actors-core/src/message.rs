@@ -10,7 +10,8 @@ use crate::mailbox::{AnyThread, OneThread, Seal};
 #[diagnostic::on_unimplemented(
     message = "the actor `{A}` does not handle `{Self}`",
     label = "`{A}` has no handler for this message",
-    note = "write `impl Handler<{Self}> for {A}`, or add a method for it to the `#[handlers]` block"
+    note = "write `impl Handler<{Self}> for {A}` (`LocalHandler` for a local actor), or add a method \
+            for it to the `#[handlers]` block"
 )]
 pub trait MessageFor<A, On>: Message + Sized {
     #[doc(hidden)]

@@ -18,6 +18,7 @@ pub struct Stopped {
     pub reason: StopReason,
 }
 
+#[diagnostic::do_not_recommend]
 impl Message for Stopped {
     type Reply = ();
 }
