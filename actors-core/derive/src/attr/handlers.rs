@@ -40,7 +40,10 @@ impl HandlersOptions {
                 options.threads = Threads::One;
                 return Ok(());
             } else if meta.path.is_ident("api") {
-                ApiTrait::Named(meta.value()?.parse()?)
+                let name = meta.value().and_then(|value| value.parse());
+                ApiTrait::Named(name.map_err(|error| {
+                    syn::Error::new(error.span(), "write the name of the trait: `api = Name`")
+                })?)
             } else if meta.path.is_ident("no_api") {
                 ApiTrait::Left
             } else {

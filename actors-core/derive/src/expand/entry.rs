@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{AttrStyle, Attribute, ItemFn, Visibility};
+use syn::{AttrStyle, Attribute, Item, ItemFn, Visibility};
 
 use crate::attr::{Flavor, RuntimeOptions};
 use crate::faults::Faults;
@@ -10,7 +10,7 @@ use crate::faults::Faults;
 pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let options = RuntimeOptions::read(args, Flavor::MultiThread, &mut faults);
-    let Some(function) = faults.keep(syn::parse2(item.clone())) else {
+    let Some(function) = read(item, "#[main]", &mut faults) else {
         return quote!(#item #faults);
     };
     expand(function, &options, None, faults)
@@ -19,7 +19,7 @@ pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
 pub(crate) fn test(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let options = RuntimeOptions::read(args, Flavor::CurrentThread, &mut faults);
-    let Some(mut function) = faults.keep(syn::parse2::<ItemFn>(item.clone())) else {
+    let Some(mut function) = read(item, "#[test]", &mut faults) else {
         return quote!(#item #faults);
     };
     function.attrs.retain(|attr| {
@@ -38,6 +38,20 @@ pub(crate) fn test(args: TokenStream, item: &TokenStream) -> TokenStream {
     });
     let test = quote!(#[::core::prelude::v1::test]);
     expand(function, &options, Some(&test), faults)
+}
+
+/// The function below the attribute.
+fn read(item: &TokenStream, attribute: &str, faults: &mut Faults) -> Option<ItemFn> {
+    match faults.keep(syn::parse2(item.clone()))? {
+        Item::Fn(function) => Some(function),
+        _ => {
+            faults.at_span(
+                Span::call_site(),
+                format!("{attribute} belongs on an `async` function"),
+            );
+            None
+        }
+    }
 }
 
 /// Puts the user's function, as written, inside one that runs it.

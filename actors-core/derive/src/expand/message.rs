@@ -24,6 +24,7 @@ pub(crate) fn message(mut input: DeriveInput) -> TokenStream {
     quote_spanned! {shown_at(name.span())=>
         #faults
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #params ::actors_core::Message for #name #args #clause {
             type Reply = #reply;
         }

@@ -159,6 +159,7 @@ impl NewPayload<'_> {
             #(#cfgs)*
             #[automatically_derived]
             #[allow(deprecated)]
+            #[diagnostic::do_not_recommend]
             impl #params ::actors_core::Message for #name #args #clause {
                 type Reply = #reply;
             }

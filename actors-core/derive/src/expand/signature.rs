@@ -3,8 +3,8 @@
 use proc_macro2::Ident;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Attribute, FnArg, GenericParam, Pat, PatType, Path, Receiver, ReturnType, Signature, Type,
-    parse_quote_spanned,
+    Attribute, FnArg, GenericArgument, GenericParam, Pat, PatType, Path, PathArguments, Receiver,
+    ReturnType, Signature, Type, parse_quote_spanned,
 };
 
 use crate::attr::MessageOptions;
@@ -122,6 +122,14 @@ impl SignatureReader<'_> {
                 args.push(Arg::Context);
                 continue;
             }
+            if is_context_itself(&param.ty) {
+                self.faults.at(
+                    &param.ty,
+                    "the context is lent to a handler; take `&mut Context<Self>`",
+                );
+                fields = None;
+                continue;
+            }
             let field = self.field(param);
             args.extend(field.iter().map(|field| Arg::Field(field.name.clone())));
             fields = fields.zip(field).map(|(mut fields, field)| {
@@ -213,6 +221,21 @@ fn borrows_actor(receiver: &Receiver) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the parameter is `Context<Self>`, which is a slip; other types may have that name, too.
+fn is_context_itself(ty: &Type) -> bool {
+    let Type::Path(ty) = ty else {
+        return false;
+    };
+    let Some(last) = ty.path.segments.last() else {
+        return false;
+    };
+    let PathArguments::AngleBracketed(of) = &last.arguments else {
+        return false;
+    };
+    last.ident == "Context"
+        && matches!(of.args.first(), Some(GenericArgument::Type(Type::Path(it))) if it.path.is_ident("Self"))
 }
 
 /// Whether the parameter is `&mut Context<Self>`, under any path.
