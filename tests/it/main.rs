@@ -23,6 +23,7 @@ mod fair;
 mod gate;
 mod kit;
 mod layers;
+mod macros;
 mod mailbox;
 mod order;
 mod orphans;
