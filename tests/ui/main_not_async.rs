@@ -1,0 +1,4 @@
+#[actors_core::main]
+fn main() {
+    println!("here");
+}

@@ -1,0 +1,4 @@
+#[actors_core::main]
+async fn main(path: String) {
+    println!("{path}");
+}

@@ -1,0 +1,4 @@
+#[actors_core::main]
+async fn main() -> Result<(), actors_core::Error> {
+    42
+}

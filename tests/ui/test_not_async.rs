@@ -1,0 +1,8 @@
+#[actors_core::test]
+fn sync() {}
+
+#[actors_core::test]
+#[test]
+async fn twice() {}
+
+fn main() {}
