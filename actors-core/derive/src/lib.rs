@@ -145,7 +145,8 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///
 /// The message of `find_user` is `FindUser`, in the module of the block. Where a type of that name
 /// is there already, the compiler says at the method that the name is defined multiple times:
-/// give the message another one with `#[message(Name)]`.
+/// give the message another one with `#[message(Name)]`. A name that the standard library's prelude
+/// has, as that of `send` or `none`, has to be given by hand.
 ///
 /// The trait is named after the actor, so a second block for the same actor needs
 /// `#[handlers(api = Name)]` or `#[handlers(no_api)]`. A method of the trait that is named like one

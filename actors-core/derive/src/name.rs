@@ -11,6 +11,59 @@ pub(crate) fn message_name(method: &Ident) -> Option<Ident> {
     Some(name)
 }
 
+/// Whether a type of this name would take the place of one that every module knows, which shows
+/// far away from it: as a bound that is no trait, or a pattern that does not match.
+pub(crate) fn hides_the_prelude(name: &Ident) -> bool {
+    PRELUDE.iter().any(|known| name == known)
+}
+
+/// The types, traits and variants of the standard library's prelude.
+const PRELUDE: &[&str] = &[
+    "AsMut",
+    "AsRef",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+    "Box",
+    "Clone",
+    "Copy",
+    "Default",
+    "DoubleEndedIterator",
+    "Drop",
+    "Eq",
+    "Err",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Result",
+    "Send",
+    "Sized",
+    "Some",
+    "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
+    "Vec",
+];
+
 fn camel_case(snake: &str) -> String {
     snake
         .split('_')
@@ -46,6 +99,15 @@ mod tests {
     fn a_raw_name_loses_its_prefix() {
         let method: Ident = syn::parse_str("r#type").expect("a raw identifier");
         assert_eq!(message_name(&method).expect("a type name"), "Type");
+    }
+
+    #[test]
+    fn names_of_the_prelude_are_known() {
+        for (method, hides) in [("send", true), ("into_iter", false), ("none", true)] {
+            let method: Ident = syn::parse_str(method).expect("an identifier");
+            let name = message_name(&method).expect("a type name");
+            assert_eq!(hides_the_prelude(&name), hides, "{name}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use syn::{Attribute, Generics, ItemImpl, Type};
 use super::generics;
 use crate::attr::Threads;
 use crate::faults::Faults;
+use crate::owned::make_owned;
 use crate::self_type::NameSelf;
 
 pub(crate) struct Block {
@@ -39,6 +40,11 @@ impl Block {
         };
         let mut generics = block.generics.clone();
         let is_owned = generics.lifetimes().next().is_none();
+        let borrows = make_owned(&mut Type::clone(&block.self_ty)).filter(|_| is_owned);
+        if let Some(unfit) = borrows {
+            faults.at(unfit.tokens, generics::NO_BORROWING_ACTOR);
+            return None;
+        }
         generics::refuse_lifetimes(&mut generics, generics::NO_BORROWING_ACTOR, faults);
         NameSelf(&block.self_ty).visit_generics_mut(&mut generics);
         let cfgs = block

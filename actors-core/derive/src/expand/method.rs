@@ -1,7 +1,7 @@
 //! One method below `#[handlers]`, read into what its message and its handler need to know.
 
 use proc_macro2::Ident;
-use syn::{Attribute, ImplItemFn, Type, Visibility};
+use syn::{Attribute, ImplItemFn, Type, Visibility, parse_quote};
 
 use super::signature::{Arg, NewMessage, SignatureReader};
 use crate::attr::{MethodOptions, Role};
@@ -52,6 +52,10 @@ impl Method {
                 (args, message.map(Message::New), reader.reply(&method.sig))
             }
         };
+        // A handler has `self` and owns its parameters whether it needs that or not.
+        method.attrs.push(parse_quote! {
+            #[allow(clippy::needless_pass_by_value, clippy::unused_self)]
+        });
         let is_async = method.sig.asyncness.is_some();
         if let Some(attr) = options.abort_on_cancel.as_ref().filter(|_| !is_async) {
             faults.at(

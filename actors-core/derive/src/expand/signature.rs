@@ -9,7 +9,7 @@ use syn::{
 
 use crate::attr::MessageOptions;
 use crate::faults::Faults;
-use crate::name::message_name;
+use crate::name::{hides_the_prelude, message_name};
 use crate::owned::{Reason, make_owned};
 use crate::self_type::NameSelf;
 
@@ -137,13 +137,7 @@ impl SignatureReader<'_> {
                 fields
             });
         }
-        let name = options.name.or_else(|| message_name(&sig.ident));
-        if name.is_none() {
-            self.faults.at(
-                &sig.ident,
-                "this gives no name for a message type; add `#[message(Name)]`",
-            );
-        }
+        let name = options.name.or_else(|| self.message_name(&sig.ident));
         let message = name.zip(fields).map(|(name, fields)| NewMessage {
             name,
             fields,
@@ -152,12 +146,39 @@ impl SignatureReader<'_> {
         (args, message)
     }
 
+    fn message_name(&mut self, method: &Ident) -> Option<Ident> {
+        let Some(name) = message_name(method) else {
+            self.faults.at(
+                method,
+                "this gives no name for a message type; add `#[message(Name)]`",
+            );
+            return None;
+        };
+        if hides_the_prelude(&name) {
+            self.faults.at(
+                method,
+                format!(
+                    "a message named `{name}` would hide the standard library's in this module; \
+                     add `#[message(Name)]`"
+                ),
+            );
+            return None;
+        }
+        Some(name)
+    }
+
     fn field(&mut self, param: &mut PatType) -> Option<Field> {
         // Docs are allowed on a field but not on a parameter, so here they can be written at all.
         let (docs, attrs) = std::mem::take(&mut param.attrs)
             .into_iter()
             .partition(|attr| attr.path().is_ident("doc"));
         param.attrs = attrs;
+        if let Some(attr) = param.attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
+            self.faults.at(
+                attr,
+                "a message has the same fields everywhere; move this to the method",
+            );
+        }
         let ty = self.parameter(&param.ty);
         match &*param.pat {
             Pat::Ident(pat) if pat.subpat.is_none() => Some(Field {
