@@ -6,7 +6,7 @@ struct Counter;
 #[handlers]
 impl Counter {
     #[abort_on_cancel]
-    fn sync(&mut self) {}
+    fn step(&mut self) {}
     #[abort_on_cancel(now)]
     async fn with_arguments(&mut self) {}
 }

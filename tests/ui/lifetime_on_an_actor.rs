@@ -12,4 +12,11 @@ impl<'a> Greeter<'a> {
     }
 }
 
+#[handlers(no_api)]
+impl Greeter<'_> {
+    fn letters(&mut self) -> usize {
+        self.name.len()
+    }
+}
+
 fn main() {}

@@ -5,7 +5,7 @@ struct Counter;
 
 #[handlers]
 impl Counter {
-    fn none(&mut self) {}
+    fn nothing(&mut self) {}
     fn only(&mut self, ctx: &mut Context<Self>) -> String {
         ctx.name().into()
     }
@@ -27,7 +27,7 @@ impl Counter {
 #[actors_core::main]
 async fn main() -> Result<(), actors_core::Error> {
     let counter = Counter.spawn();
-    counter.none().await?;
+    counter.nothing().await?;
     assert_eq!(counter.only().await?, counter.name());
     assert_eq!(counter.ask(First { by: 1 }).await?, 1);
     assert!(!counter.last(1).await?);
