@@ -33,11 +33,20 @@ use crate::attr::Threads;
 /// Generates `impl Actor for T {}`. Each type parameter is required to be `Send + 'static` there,
 /// so the type itself needs no bounds. To have `started` or `stopped`, write the `impl` by hand.
 ///
-/// ```ignore
+/// ```
+/// use actors_core::Actor;
+/// # use std::collections::HashMap;
+///
 /// #[derive(Actor)]
 /// struct Cache<K, V> {
 ///     entries: HashMap<K, V>,
 /// }
+///
+/// # #[actors_core::main]
+/// # async fn main() {
+/// let cache = Cache::<String, u64> { entries: HashMap::new() }.spawn();
+/// # assert!(cache.is_alive());
+/// # }
 /// ```
 #[proc_macro_derive(Actor)]
 pub fn derive_actor(input: TokenStream) -> TokenStream {
@@ -49,11 +58,20 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 /// Generates `impl LocalActor for T {}`, for state that is not `Send`, such as an `Rc`. Each type
 /// parameter is required to be `'static` there.
 ///
-/// ```ignore
-/// #[derive(LocalActor)]
+/// ```
+/// use actors_core::LocalActor;
+/// # use std::{cell::RefCell, rc::Rc};
+///
+/// #[derive(LocalActor, Default)]
 /// struct Screen {
 ///     lines: Rc<RefCell<Vec<String>>>,
 /// }
+///
+/// # #[actors_core::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let screen = Screen::default().spawn_local();
+/// # assert!(screen.is_alive());
+/// # }
 /// ```
 #[proc_macro_derive(LocalActor)]
 pub fn derive_local_actor(input: TokenStream) -> TokenStream {
@@ -66,12 +84,32 @@ pub fn derive_local_actor(input: TokenStream) -> TokenStream {
 /// reply; without it that is `()`. Each type parameter is required to be `Send + 'static` there. A
 /// message owns its data, so a type with a lifetime parameter is an error.
 ///
-/// ```ignore
+/// ```
+/// use actors_core::{Actor, Context, Handler, Message};
+///
 /// #[derive(Message)]
-/// #[reply(Option<User>)]
+/// #[reply(Option<String>)]
 /// struct FindUser {
-///     id: u64,
+///     id: usize,
 /// }
+///
+/// #[derive(Actor)]
+/// struct Users {
+///     names: Vec<String>,
+/// }
+///
+/// impl Handler<FindUser> for Users {
+///     async fn handle(&mut self, msg: FindUser, _ctx: &mut Context<Self>) -> Option<String> {
+///         self.names.get(msg.id).cloned()
+///     }
+/// }
+///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
+/// let users = Users { names: vec!["Ada".into()] }.spawn();
+/// assert_eq!(users.ask(FindUser { id: 0 }).await?.as_deref(), Some("Ada"));
+/// # Ok(())
+/// # }
 /// ```
 #[proc_macro_derive(Message, attributes(reply))]
 pub fn derive_message(input: TokenStream) -> TokenStream {
@@ -80,7 +118,9 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 
 /// Makes a message and its handler of each method in an actor's `impl` block.
 ///
-/// ```ignore
+/// ```
+/// use actors_core::{Actor, handlers};
+///
 /// #[derive(Actor, Default)]
 /// struct Counter {
 ///     n: i64,
@@ -95,16 +135,26 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///     }
 /// }
 ///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
 /// let counter = Counter::default().spawn();
-/// counter.ask(Inc { by: 1 }).await?; // the message
-/// counter.inc(1).await?; // the same, as a method of `CounterApi`
+/// assert_eq!(counter.ask(Inc { by: 1 }).await?, 1); // the message
+/// assert_eq!(counter.inc(1).await?, 2); // the same, as a method of `CounterApi`
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # What is generated
 ///
 /// For the method above, what one would write by hand:
 ///
-/// ```ignore
+/// ```
+/// # use actors_core::{Actor, Addr, Ask, Context, Handler, Message};
+/// # #[derive(Actor)]
+/// # struct Counter { n: i64 }
+/// # impl Counter {
+/// #     async fn inc(&mut self, by: i64) -> i64 { self.n += by; self.n }
+/// # }
 /// /// Adds `by` and returns the new value.
 /// struct Inc {
 ///     pub by: i64,
@@ -125,7 +175,11 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///     fn inc(&self, by: i64) -> Ask<'_, i64>;
 /// }
 ///
-/// impl CounterApi for Addr<Counter> { /* asks with `Inc { by }` */ }
+/// impl CounterApi for Addr<Counter> {
+///     fn inc(&self, by: i64) -> Ask<'_, i64> {
+///         self.ask(Inc { by })
+///     }
+/// }
 /// ```
 ///
 /// - Methods take `&mut self` or `&self` and are `async` or not. They stay where they are, so a
@@ -171,21 +225,47 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// | `#[message(derive(Clone, Debug))]` | derives these for the message, which derives nothing by default; goes with a name, too |
 /// | `#[abort_on_cancel]` | when the ask is cancelled, the `async` method is dropped at its next await |
 ///
-/// ```ignore
+/// ```
+/// # use actors_core::{Actor, Context, Message, handlers};
+/// # use std::time::Duration;
+/// # #[derive(Actor)]
+/// # struct Counter { n: i64 }
+/// #[derive(Message)]
+/// #[reply(i64)]
+/// struct Dec(i64);
+///
 /// #[handlers]
 /// impl Counter {
 ///     #[on]
-///     fn dec(&mut self, Dec(by): Dec) -> i64 { .. }
+///     fn dec(&mut self, Dec(by): Dec) -> i64 {
+///         self.n -= by;
+///         self.n
+///     }
 ///
 ///     #[abort_on_cancel]
-///     async fn settle(&mut self, ctx: &mut Context<Self>) { .. }
+///     async fn settle(&mut self, ctx: &mut Context<Self>) {
+///         # let _ = ctx;
+///         tokio::time::sleep(Duration::from_secs(60)).await;
+///     }
 ///
 ///     #[message(ResetCounter, derive(Clone))]
-///     fn reset(&mut self) { .. }
+///     fn reset(&mut self) {
+///         self.n = 0;
+///     }
 ///
 ///     #[skip]
-///     fn new() -> Self { .. }
+///     fn new(n: i64) -> Self {
+///         Self { n }
+///     }
 /// }
+///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
+/// let counter = Counter::new(5).spawn();
+/// assert_eq!(counter.ask(Dec(2)).await?, 3);
+/// counter.ask(ResetCounter).await?;
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # Generic actors
@@ -196,13 +276,33 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// `Name::new(fields..)`. In the generated `impl`s every type parameter has to be what the actor and
 /// its messages have to be, `Send + 'static`, so the block need not say it.
 ///
-/// ```ignore
+/// ```
+/// # use actors_core::{Actor, handlers};
+/// # use std::{collections::HashMap, hash::Hash};
+/// # #[derive(Actor)]
+/// # struct Cache<K, V> { entries: HashMap<K, V> }
 /// #[handlers]
 /// impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-///     fn put(&mut self, key: K, value: V) { .. } // Put { key, value }
-///     fn get(&self, key: K) -> Option<V> { .. } // Get::<K, V>::new(key)
-///     fn len(&self) -> usize { .. } // Len
+///     fn put(&mut self, key: K, value: V) {
+///         self.entries.insert(key, value);
+///     }
+///     fn get(&self, key: K) -> Option<V> {
+///         self.entries.get(&key).cloned()
+///     }
+///     fn len(&self) -> usize {
+///         self.entries.len()
+///     }
 /// }
+///
+/// # #[actors_core::main]
+/// # async fn main() -> Result<(), actors_core::Error> {
+/// let cache = Cache::<&'static str, u64> { entries: HashMap::new() }.spawn();
+/// cache.ask(Put { key: "a", value: 1 }).await?;
+/// assert_eq!(cache.ask(Get::<&str, u64>::new("a")).await?, Some(1));
+/// assert_eq!(cache.get("a").await?, Some(1));
+/// assert_eq!(cache.ask(Len).await?, 1);
+/// # Ok(())
+/// # }
 /// ```
 #[proc_macro_attribute]
 pub fn handlers(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -220,7 +320,14 @@ pub fn handlers(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `worker_threads = 4` | how many threads, for `multi_thread`; as many as there are cores without it |
 /// | `start_paused = true` | time stands still until all wait for it, for `current_thread`; needs the feature `test-kit` |
 ///
-/// ```ignore
+/// ```
+/// # use actors_core::{Actor, handlers};
+/// # #[derive(Actor, Default)]
+/// # struct Counter { n: i64 }
+/// # #[handlers]
+/// # impl Counter {
+/// #     fn inc(&mut self, by: i64) -> i64 { self.n += by; self.n }
+/// # }
 /// #[actors_core::main]
 /// async fn main() -> Result<(), actors_core::Error> {
 ///     let counter = Counter::default().spawn();
@@ -238,10 +345,11 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Like [`macro@main`], with the same options, but the default is `flavor = "current_thread"`. Other
 /// attributes, such as `#[should_panic]` and `#[ignore]`, work as on any test.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
 /// #[actors_core::test(start_paused = true)]
-/// async fn a_lease_ends() {
-///     // An hour here takes no time.
+/// async fn an_hour_takes_no_time() {
+///     tokio::time::sleep(Duration::from_secs(3_600)).await;
 /// }
 /// ```
 #[proc_macro_attribute]
