@@ -1,5 +1,5 @@
 //! One at a time, and in order.
-use crate::kit::{Gate, Log, Note, Rng, STOPPED, Worker, held, hold, run, soon, stop, with};
+use crate::kit::{Gate, Log, Note, Rng, STOPPED, Worker, alone, held, hold, run, soon, stop, with};
 use actors_core::{Actor, Addr, Context, Handler, Message, SpawnOptions, StopReason, TellError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -191,6 +191,7 @@ async fn watch(watcher: &Addr<Worker>, watched: &Addr<Parting>) {
 
 #[actors_core::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_notice_of_an_end_comes_after_what_the_actor_sent() {
+    let _alone = alone().await;
     let mut rng = Rng::seeded();
     for round in 0..400 {
         let how = [How::Stop, How::Fail, How::Panic, How::Kill][round % 4];
