@@ -40,6 +40,10 @@ impl Chunk {
         &self.buffer[..self.len]
     }
 
+    fn has_room(&self) -> bool {
+        self.len + 1 < self.buffer.len()
+    }
+
     /// Room for more, less the byte that ends a piece.
     fn room(&mut self) -> &mut [u8] {
         let end = self.buffer.len() - 1;
@@ -72,7 +76,7 @@ impl Pieces {
     pub(crate) fn fill(&mut self, chunk: &mut Chunk) {
         (chunk.len, chunk.files, chunk.bytes) = (0, 0, 0);
         chunk.faults.clear();
-        while !chunk.room().is_empty() {
+        while chunk.has_room() {
             let Some(open) = &mut self.open else {
                 let Some(piece) = self.waiting.next() else {
                     return;

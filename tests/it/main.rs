@@ -4,12 +4,6 @@
     reason = "what the macros write beside a private actor is private too"
 )]
 
-//! The promises, held by tests that use the public API only.
-
-//! The promises, held by tests that use the public API only.
-
-//! The promises, held by tests that use the public API only.
-
 mod addresses;
 mod asks;
 mod cancel;
@@ -29,3 +23,4 @@ mod order;
 mod orphans;
 mod sight;
 mod timers;
+mod wordcount;
