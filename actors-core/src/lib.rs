@@ -1,6 +1,75 @@
 //! Actors in one process: mailboxes, ask and tell, typed errors, promises that are tested.
 //!
-//! The modules in reading order; each uses only those above it.
+//! An [`Actor`](trait@Actor) is a value that owns its state and handles one [`Message`](trait@Message)
+//! at a time. Others know it by its [`Addr`], which asks, tells and sends.
+//!
+//! ```
+//! use actors_core::{Actor, handlers};
+//!
+//! #[derive(Actor, Default)]
+//! struct Counter {
+//!     n: i64,
+//! }
+//!
+//! #[handlers] // every method becomes a message and its handler
+//! impl Counter {
+//!     /// Adds `by` and returns the new value.
+//!     async fn inc(&mut self, by: i64) -> i64 {
+//!         self.n += by;
+//!         self.n
+//!     }
+//! }
+//!
+//! #[actors_core::main] // tokio's work-stealing runtime
+//! async fn main() -> Result<(), actors_core::Error> {
+//!     let counter = Counter::default().spawn();
+//!     assert_eq!(counter.ask(Inc { by: 42 }).await?, 42); // a future of the reply
+//!     assert_eq!(counter.inc(1).await?, 43); // the same, as a typed method
+//!     counter.tell(Inc { by: 1 })?; // never waits
+//!     counter.send(Inc { by: 1 }).await?; // waits for room in the mailbox
+//!     let reply = counter.inc(1).post()?; // posted now, looked at later
+//!     assert_eq!(reply.await?, 46);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | for | see |
+//! |---|---|
+//! | writing an actor | [`Actor`](trait@Actor) and its hooks, [`Handler`], [`#[handlers]`](macro@handlers), [`#[derive(Message)]`](macro@Message) |
+//! | starting one, and where it runs | [`SpawnOptions`]: on any thread, on this one ([`LocalActor`](trait@LocalActor)), on a thread of its own |
+//! | talking to one | [`Addr`], [`WeakAddr`], and [`Recipient`] for an actor known by one message only |
+//! | the reply | [`Ask`] before it is posted, [`Reply`] after: a future object |
+//! | what a handler can do | [`Context`]: timers, streams, deferred replies, a stash, children, watches |
+//! | what goes wrong | [`TellError`], [`SendError`], [`AskError`], [`SpawnError`], [`StopReason`] |
+//! | full mailboxes | [`Capacity`], [`Overflow`], [`MailboxStats`] |
+//! | what goes on in the process | [`actors()`], [`events()`], [`lookup`] |
+//! | mocks | the trait that [`#[handlers]`](macro@handlers) makes, and [`Ask::ready`] |
+//!
+//! # What holds
+//!
+//! - Two handlers of one actor never overlap, and what one sender gets accepted is handled in that
+//!   order.
+//! - What is not accepted comes back in the error. What is accepted is handled, withdrawn by its
+//!   asker, or told as a [`DeadLetter`]; the [counters](MailboxStats) add up.
+//! - Every ask ends, with the reply or one [`AskError`] that tells whether the message
+//!   [may have run](AskError::may_have_run). Circles of actors that wait for each other end at once.
+//! - Dropping a future of this crate loses no message and keeps no room; what differs says so.
+//! - A panic ends the actor in which it happens, and nothing else.
+//! - A mailbox holds 1,024 messages unless told otherwise. Stopping, killing and notices do not wait
+//!   behind them.
+//!
+//! The repository's `GUARANTEES.md` has all of it, with the tests that hold it.
+//!
+//! # Features
+//!
+//! - `test-kit`: paused time, for `#[actors_core::test(start_paused = true)]`. For tests only.
+//!
+//! # For readers of the source
+//!
+//! The modules are listed in reading order; each uses only those above it. `ARCHITECTURE.md` beside
+//! the manifest is the map.
 
 // Ground: knows nothing of actors.
 mod id;
@@ -54,6 +123,16 @@ pub use spawn::SpawnOptions;
 pub use stream::Attached;
 pub use timer::Timer;
 pub use watch::Stopped;
+
+/// The map of this crate. Here so that its links are checked.
+#[cfg(doc)]
+#[doc = include_str!("../ARCHITECTURE.md")]
+pub(crate) mod architecture {}
+
+/// Runs the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub(crate) mod readme {}
 
 /// For the code that the macros write.
 #[doc(hidden)]
