@@ -132,11 +132,17 @@ impl<A: 'static> Context<A> {
         let ended = Arc::clone(&end);
         let task = self.task(async move {
             let mut stream = pin!(stream);
+            // The room is kept for one look at a time: a stream that has nothing must not keep
+            // others out.
             while let Some(room) = to.room().await {
-                let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await else {
-                    break;
-                };
-                room.tell(f(item));
+                match poll_fn(|cx| Poll::Ready(stream.as_mut().poll_next(cx))).await {
+                    Poll::Ready(Some(item)) => room.tell(f(item)),
+                    Poll::Ready(None) => break,
+                    Poll::Pending => {
+                        drop(room);
+                        woken().await;
+                    }
+                }
             }
             let mut end = ended.lock().unwrap_or_else(PoisonError::into_inner);
             let act = std::mem::replace(&mut *end, AtEnd::Ended);
@@ -201,4 +207,17 @@ impl<A: 'static> Context<A> {
         self.cell().with_scope(|scope| scope.add_task(task.clone()));
         task
     }
+}
+
+/// Waits until the task is woken, by whatever it polled before.
+async fn woken() {
+    let mut is_woken = false;
+    poll_fn(|_| {
+        if is_woken {
+            return Poll::Ready(());
+        }
+        is_woken = true;
+        Poll::Pending
+    })
+    .await;
 }
