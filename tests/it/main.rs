@@ -6,6 +6,7 @@
 
 mod addresses;
 mod asks;
+mod beside;
 mod cancel;
 mod cancel_safe;
 mod conservation;
