@@ -16,6 +16,7 @@ mod deadlock;
 mod failures;
 mod fair;
 mod gate;
+mod guarantees;
 mod kit;
 mod layers;
 mod macros;

@@ -1,0 +1,109 @@
+//! `GUARANTEES.md` names tests that exist, at least one for each promise; and the README's first
+//! program is the example `counter`.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One promise: its heading, and the tests that are said to hold it.
+struct Promise<'a> {
+    heading: &'a str,
+    tests: Vec<&'a str>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("the file can be read")
+}
+
+/// The promises of the text: each begins with a heading `## P`, and its tests stand in backquotes
+/// behind `Held by`.
+fn promises(text: &str) -> Vec<Promise<'_>> {
+    let sections = text.split("\n## P").skip(1);
+    sections
+        .map(|section| Promise {
+            heading: section.lines().next().unwrap_or_default(),
+            tests: section
+                .split_once("Held by")
+                .map_or("", |(_, tests)| tests)
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .collect(),
+        })
+        .collect()
+}
+
+/// Where a test is: `order::name` in `tests/it/order.rs`, `mailbox::loom::name` beside the code.
+fn file_of(test: &str) -> Option<(PathBuf, &str)> {
+    let (module, name) = test.rsplit_once("::")?;
+    let folder = if module.contains("::") {
+        "actors-core/src"
+    } else {
+        "tests/it"
+    };
+    let path = root().join(folder).join(module.replace("::", "/"));
+    Some((path.with_extension("rs"), name))
+}
+
+/// Whether the source has a function of this name, marked as a test.
+fn has_test(source: &str, name: &str) -> bool {
+    let declared = [format!("fn {name}("), format!("async fn {name}(")];
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    lines.iter().enumerate().any(|(at, line)| {
+        let is_it = declared.iter().any(|declared| line.starts_with(declared));
+        let above = lines[..at].iter().rev();
+        let mut attributes =
+            above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        is_it && attributes.any(|line| line.starts_with("#[test") || line.contains("::test"))
+    })
+}
+
+fn exists(test: &str) -> bool {
+    file_of(test).is_some_and(|(path, name)| {
+        fs::read_to_string(path).is_ok_and(|source| has_test(&source, name))
+    })
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let text = read("GUARANTEES.md");
+    let promises = promises(&text);
+    assert!(promises.len() >= 15, "found only {}", promises.len());
+    for promise in &promises {
+        assert!(
+            !promise.tests.is_empty(),
+            "P{} names no test",
+            promise.heading
+        );
+    }
+    let tests = promises.iter().flat_map(|promise| &promise.tests);
+    let missing: Vec<_> = tests.filter(|test| !exists(test)).collect();
+    assert!(missing.is_empty(), "there are no such tests: {missing:#?}");
+}
+
+#[test]
+fn a_test_that_is_missing_is_found() {
+    assert!(exists("guarantees::a_test_that_is_missing_is_found"));
+    assert!(!exists("guarantees::exists"), "not a test");
+    assert!(!exists("guarantees::another"));
+    assert!(!exists("nowhere::a_test_that_is_missing_is_found"));
+    let text = "\n## P1 One\n\nText `x`.\n\nHeld by `a::b`,\n`c::d`.\n\n## P2 Two\n\nNothing.\n";
+    let [one, two] = &promises(text)[..] else {
+        panic!("there are two");
+    };
+    assert_eq!(
+        (one.heading, &one.tests[..]),
+        ("1 One", &["a::b", "c::d"][..])
+    );
+    assert_eq!((two.heading, two.tests.len()), ("2 Two", 0));
+}
+
+#[test]
+fn the_readme_begins_with_the_example_counter() {
+    let readme = read("README.md");
+    let (_, program) = readme.split_once("```rust\n").expect("there is a program");
+    let (program, _) = program.split_once("```").expect("it ends");
+    assert_eq!(program, read("examples/counter.rs"));
+}
