@@ -8,6 +8,7 @@ use crate::mailbox::{
     self, Abandoned, Call, Deadline, Displaced, Pending, Refused, Turn, Wait, Waits, current,
     outside,
 };
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
@@ -770,9 +771,18 @@ where
             let result = loop {
                 // Unconstrained: a task whose budget is used up would be woken for ever, here.
                 let mut poll = tokio::task::unconstrained(&mut reply);
-                match Pin::new(&mut poll).poll(&mut Context::from_waker(&waker)) {
-                    Poll::Ready(result) => break result,
-                    Poll::Pending => {
+                // A mock's future may panic too, and whoever wakes it is not to blame.
+                let polled = catch_unwind(AssertUnwindSafe(|| {
+                    Pin::new(&mut poll).poll(&mut Context::from_waker(&waker))
+                }));
+                match polled {
+                    Ok(Poll::Ready(result)) => break result,
+                    Err(payload) => {
+                        *lock() = Waits::Over;
+                        report_panic(&*payload);
+                        return;
+                    }
+                    Ok(Poll::Pending) => {
                         let mut waits = lock();
                         if matches!(*waits, State::Polled(true)) {
                             *waits = State::Polled(false);
@@ -785,11 +795,15 @@ where
             };
             *lock() = State::Over;
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(result))) {
-                let text = mailbox::panic_text(&*payload);
-                tracing::error!(%text, "a callback for a reply has panicked");
+                report_panic(&*payload);
             }
         });
     }
+}
+
+fn report_panic(payload: &(dyn Any + Send)) {
+    let text = mailbox::panic_text(payload);
+    tracing::error!(%text, "a callback for a reply has panicked");
 }
 
 impl<R, F> Wake for OnReady<R, F>
