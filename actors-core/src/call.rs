@@ -778,7 +778,7 @@ where
                 match polled {
                     Ok(Poll::Ready(result)) => break result,
                     Err(payload) => {
-                        *lock() = Waits::Over;
+                        *lock() = State::Over;
                         report_panic(&*payload);
                         return;
                     }

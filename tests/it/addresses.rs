@@ -1,9 +1,9 @@
 //! P14: an address tells the truth about its actor, and never reaches another one.
+use crate::gate::Gate;
 use actors_core::{
     Actor, Addr, AskError, Context, Recipient, SpawnError, SpawnOptions, StopReason, TellError,
     handlers, lookup,
 };
-use crate::gate::Gate;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,7 +50,10 @@ async fn stopped_gives_the_reason_to_all_who_wait() {
             |addr| addr.tell(StopYourself).expect("there is room"),
             StopReason::is_normal,
         ),
-        (|addr| addr.kill(), |reason| matches!(reason, StopReason::Killed)),
+        (
+            |addr| addr.kill(),
+            |reason| matches!(reason, StopReason::Killed),
+        ),
         (
             |addr| addr.tell(Fail).expect("there is room"),
             |reason| matches!(reason, StopReason::Failed(error) if error.to_string() == "as told"),
@@ -64,10 +67,12 @@ async fn stopped_gives_the_reason_to_all_who_wait() {
         let addr = Echo.spawn();
         addr.repeat(1).await.expect("it lives");
         let waiting: Vec<_> = (0..10)
-            .map(|_| tokio::spawn({
-                let addr = addr.clone();
-                async move { addr.stopped().await }
-            }))
+            .map(|_| {
+                tokio::spawn({
+                    let addr = addr.clone();
+                    async move { addr.stopped().await }
+                })
+            })
             .collect();
         tokio::task::yield_now().await;
         assert!(addr.is_alive());
@@ -79,7 +84,10 @@ async fn stopped_gives_the_reason_to_all_who_wait() {
         let reason = addr.stopped().await;
         assert!(is_right(&reason), "case {n}, asked late: {reason:?}");
         let recipient: Recipient<Repeat> = addr.recipient();
-        assert!(is_right(&recipient.stopped().await), "case {n}, by a recipient");
+        assert!(
+            is_right(&recipient.stopped().await),
+            "case {n}, by a recipient"
+        );
         assert!(!addr.is_alive() && !recipient.is_alive());
     }
 }
@@ -134,17 +142,23 @@ async fn name_belongs_to_one_live_actor() {
     let addr = registered(NAME).expect("the name is free");
     let error = registered(NAME).expect_err("the name is taken");
     assert!(matches!(&error, SpawnError::NameTaken(name) if name == NAME));
-    let error = SpawnOptions::new().registered(NAME).spawn(Other).expect_err("whatever the type");
+    let error = SpawnOptions::new()
+        .registered(NAME)
+        .spawn(Other)
+        .expect_err("whatever the type");
     assert!(matches!(&error, SpawnError::NameTaken(name) if name == NAME));
     let only_named = SpawnOptions::new().name(NAME).spawn(Other);
-    only_named.expect("a name for people may be used twice").stop();
+    only_named
+        .expect("a name for people may be used twice")
+        .stop();
     assert_eq!(lookup::<Other>(NAME), None, "of another type");
     assert_eq!(lookup::<Echo>(NAME), Some(addr.clone()));
     assert_eq!(lookup::<Echo>("addresses-nobody"), None);
 
     // While it stops it is not found, and its name is not free.
     let gate = Gate::default();
-    addr.tell(Hold { gate: gate.clone() }).expect("there is room");
+    addr.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     addr.stop();
     assert_eq!(lookup::<Echo>(NAME), None);
@@ -166,8 +180,18 @@ async fn old_address_does_not_reach_the_new_actor() {
     assert_ne!(old.id(), new.id());
     assert!(matches!(old.repeat(1).await, Err(AskError::Closed)));
     assert!(matches!(old.tell(Repeat { n: 2 }), Err(TellError::Closed(m)) if m.n == 2));
-    assert_eq!(old.send(Repeat { n: 3 }).await.expect_err("closed").into_message().n, 3);
-    assert!(matches!(recipient.ask(Repeat { n: 4 }).await, Err(AskError::Closed)));
+    assert_eq!(
+        old.send(Repeat { n: 3 })
+            .await
+            .expect_err("closed")
+            .into_message()
+            .n,
+        3
+    );
+    assert!(matches!(
+        recipient.ask(Repeat { n: 4 }).await,
+        Err(AskError::Closed)
+    ));
     assert!(weak.upgrade().is_none());
     old.kill();
     assert_eq!(new.repeat(5).await.expect("it is another one"), 5);
@@ -202,7 +226,8 @@ async fn addresses_are_equal_by_actor() {
 async fn weak_address_of_a_stopping_actor_is_none() {
     let addr = Echo.spawn();
     let gate = Gate::default();
-    addr.tell(Hold { gate: gate.clone() }).expect("there is room");
+    addr.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     let weak = addr.downgrade();
     assert_eq!(weak.upgrade(), Some(addr.clone()));

@@ -62,7 +62,11 @@ impl Actor for Branch {
                 self.children.push(child);
             }
         }
-        if self.fails { Err("it was told to".into()) } else { Ok(()) }
+        if self.fails {
+            Err("it was told to".into())
+        } else {
+            Ok(())
+        }
     }
 
     async fn stopped(&mut self, ctx: &mut Context<Self>, _reason: &StopReason) {
@@ -129,13 +133,22 @@ const THREE_LEVELS: [&str; 7] = [
 /// A tree of three levels, all of them up.
 async fn tree(log: &Log) -> Addr<Branch> {
     let mut events = actors_core::events();
-    let root = SpawnOptions::new().name("root").start(Branch::new(log, 2)).await;
+    let root = SpawnOptions::new()
+        .name("root")
+        .start(Branch::new(log, 2))
+        .await;
     let root = root.expect("it starts");
     // Every branch starts its children before it is up, so the tree is whole when seven are.
-    let mut up = actors_core::actors().into_iter().filter(|actor| is_in(&root, actor.id)).count();
+    let mut up = actors_core::actors()
+        .into_iter()
+        .filter(|actor| is_in(&root, actor.id))
+        .count();
     while up < 7 {
         let _ = events.recv().await;
-        up = actors_core::actors().into_iter().filter(|actor| is_in(&root, actor.id)).count();
+        up = actors_core::actors()
+            .into_iter()
+            .filter(|actor| is_in(&root, actor.id))
+            .count();
     }
     root
 }
@@ -203,7 +216,11 @@ async fn children_of_a_killed_parent_are_killed() {
     assert!(matches!(root.stopped().await, StopReason::Killed));
     assert!(matches!(child.stopped().await, StopReason::Killed));
     assert!(log.lines().is_empty(), "hooks ran: {:?}", log.lines());
-    assert!(!actors_core::actors().iter().any(|actor| actor.parent == Some(root.id())));
+    assert!(
+        !actors_core::actors()
+            .iter()
+            .any(|actor| actor.parent == Some(root.id()))
+    );
 }
 
 async fn ignoring_child(hangs_in_hook: bool) {
@@ -220,7 +237,9 @@ async fn ignoring_child(hangs_in_hook: bool) {
     let last = root.adopt(Child::new(&log)).await.expect("it starts");
     let gate = Gate::default();
     if !hangs_in_hook {
-        ignoring.tell(Hang { gate: gate.clone() }).expect("there is room");
+        ignoring
+            .tell(Hang { gate: gate.clone() })
+            .expect("there is room");
         gate.reached().await;
         gate.open();
     }
@@ -228,11 +247,18 @@ async fn ignoring_child(hangs_in_hook: bool) {
     let began = Instant::now();
     root.stop();
     assert!(last.stopped().await.is_normal());
-    assert_eq!(began.elapsed(), Duration::ZERO, "it is not the one that hangs");
+    assert_eq!(
+        began.elapsed(),
+        Duration::ZERO,
+        "it is not the one that hangs"
+    );
     assert!(matches!(ignoring.stopped().await, StopReason::Killed));
     let waited = began.elapsed();
     // The clock of tokio goes in steps of a millisecond.
-    assert!(waited >= limit && waited < limit + Duration::from_millis(5), "{waited:?}");
+    assert!(
+        waited >= limit && waited < limit + Duration::from_millis(5),
+        "{waited:?}"
+    );
     assert!(before.stopped().await.is_normal());
     assert!(root.stopped().await.is_normal());
     assert_eq!(log.lines(), ["child", "child", "root"]);
@@ -338,7 +364,9 @@ fn lonely() -> (Addr<Lonely>, oneshot::Receiver<u32>) {
 async fn last_address_gone_the_mail_is_handled_before_the_end() {
     let (lonely, ended) = lonely();
     let gate = Gate::default();
-    lonely.tell(Wait { gate: gate.clone() }).expect("there is room");
+    lonely
+        .tell(Wait { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     for _ in 0..1000 {
         lonely.tell(Count).expect("there is room");
@@ -354,10 +382,14 @@ async fn any_address_keeps_it_and_a_weak_one_does_not() {
     let weak: WeakAddr<Lonely> = lonely.downgrade();
     let recipient = lonely.recipient::<Count, _>();
     drop(lonely);
-    timeout(HOUR, &mut ended).await.expect_err("a recipient is an address");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("a recipient is an address");
     let again = weak.upgrade().expect("it lives");
     drop(recipient);
-    timeout(HOUR, &mut ended).await.expect_err("an upgraded address is one");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("an upgraded address is one");
     again.ask(Count).await.expect("it lives");
     drop(again);
     assert_eq!(ended.await.expect("its state is dropped"), 1);
@@ -379,7 +411,11 @@ async fn timer_keeps_it_until_it_has_fired() {
     let began = Instant::now();
     lonely.count_later(HOUR).await.expect("it lives");
     drop(lonely);
-    assert_eq!(ended.await.expect("its state is dropped"), 1, "the tick was handled");
+    assert_eq!(
+        ended.await.expect("its state is dropped"),
+        1,
+        "the tick was handled"
+    );
     assert!(began.elapsed() >= HOUR);
 }
 
@@ -388,7 +424,9 @@ async fn repeating_timer_keeps_it_until_it_is_cancelled() {
     let (lonely, mut ended) = lonely();
     let timer = lonely.count_often(HOUR / 10).await.expect("it lives");
     drop(lonely);
-    timeout(HOUR + HOUR / 20, &mut ended).await.expect_err("its timer runs");
+    timeout(HOUR + HOUR / 20, &mut ended)
+        .await
+        .expect_err("its timer runs");
     timer.cancel();
     assert_eq!(ended.await.expect("its state is dropped"), 10);
 }
@@ -399,9 +437,13 @@ async fn stream_keeps_it_until_its_end() {
     let (items, stream) = mpsc::unbounded_channel();
     lonely.listen(Items(stream)).await.expect("it lives");
     drop(lonely);
-    timeout(HOUR, &mut ended).await.expect_err("its stream goes on");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("its stream goes on");
     items.send(()).expect("it listens");
-    timeout(HOUR, &mut ended).await.expect_err("its stream goes on");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("its stream goes on");
     items.send(()).expect("it listens");
     drop(items);
     assert_eq!(ended.await.expect("its state is dropped"), 2);
@@ -412,7 +454,9 @@ async fn child_keeps_it_until_it_has_stopped() {
     let (lonely, mut ended) = lonely();
     let child = lonely.bear().await.expect("it lives");
     drop(lonely);
-    timeout(HOUR, &mut ended).await.expect_err("its child lives");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("its child lives");
     child.stop();
     assert_eq!(ended.await.expect("its state is dropped"), 0);
 }
@@ -423,7 +467,9 @@ async fn pipe_keeps_it_until_its_result_is_handled() {
     let (done, future) = oneshot::channel();
     lonely.pipe_from(future).await.expect("it lives");
     drop(lonely);
-    timeout(HOUR, &mut ended).await.expect_err("its future runs");
+    timeout(HOUR, &mut ended)
+        .await
+        .expect_err("its future runs");
     done.send(()).expect("it waits");
     assert_eq!(ended.await.expect("its state is dropped"), 1);
 }
