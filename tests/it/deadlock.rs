@@ -140,7 +140,6 @@ async fn an_ask_beside_one_to_the_same_actor_that_has_ended() {
 }
 
 #[actors_core::test(start_paused = true)]
-#[ignore = "who answers is noted at the asker, not at the ask"]
 async fn an_ask_beside_one_to_the_same_actor_that_was_answered_late() {
     let (a, b) = (worker("a"), worker("b"));
     let gate = Gate::new();
@@ -267,7 +266,6 @@ async fn a_circle_through_a_forwarded_ask() {
 }
 
 #[actors_core::test(start_paused = true)]
-#[ignore = "who answers is noted at the asker, not at the ask"]
 async fn a_circle_through_an_ask_that_was_posted_and_forwarded() {
     let (a, b, c) = (worker("a"), worker("b"), worker("c"));
     let gate = Gate::new();
@@ -513,7 +511,6 @@ async fn no_circle_in_a_chain() {
 }
 
 #[actors_core::test(start_paused = true)]
-#[ignore = "who answers is noted at the asker, not at the ask"]
 async fn no_circle_after_the_reply() {
     // On one thread `b` answers `a` and goes on to the next message before `a` runs again.
     let (a, b) = (worker("a"), worker("b"));
@@ -566,7 +563,6 @@ async fn no_circle_where_the_reply_was_deferred() {
 }
 
 #[actors_core::test(start_paused = true)]
-#[ignore = "who answers is noted at the asker, not at the ask"]
 async fn no_circle_where_the_reply_of_a_posted_ask_was_deferred() {
     let (a, b) = (worker("a"), worker("b"));
     let (gate, awaiting) = (Gate::new(), Gate::new());
