@@ -99,6 +99,8 @@ mod sight;
 mod run;
 mod spawn;
 mod runtime;
+#[cfg(all(test, not(actors_loom)))]
+mod memory;
 
 pub use actor::{Actor, Handler, LocalActor, LocalHandler, Message};
 pub use actors_derive::{Actor, LocalActor, Message, handlers, main, test};

@@ -32,8 +32,12 @@ mod drain;
 #[cfg(all(test, actors_loom))]
 mod loom;
 #[cfg(all(test, not(actors_loom)))]
+mod counting;
+#[cfg(all(test, not(actors_loom)))]
 mod tests;
 
+#[cfg(all(test, not(actors_loom)))]
+pub(crate) use counting::allocations;
 pub use drain::{AnyThread, OneThread};
 pub(crate) use drain::{End, WATCHERS, panic_text};
 pub(crate) use handle::Seal;

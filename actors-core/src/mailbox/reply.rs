@@ -577,12 +577,14 @@ pub(super) unsafe fn complete<R, const IN_BODY: bool>(
         // pair never gets past the exchange.
         // SAFETY: as for the first load.
         let parts = unsafe { (*node).head.waker_words() };
+        // The body's hold goes with the same step.
+        let done = if IN_BODY { state & !HELD } else { state } | DONE;
         // SAFETY: as for the first load.
         let swapped = unsafe {
             (*node)
                 .head
                 .state
-                .compare_exchange(state, state | DONE, COMPLETE, Ordering::Acquire)
+                .compare_exchange(state, done, COMPLETE, Ordering::Acquire)
         };
         match swapped {
             Ok(_) => {

@@ -1,0 +1,81 @@
+//! Tests of what messages cost in memory.
+use crate::actor::{Actor, Handler, Message};
+use crate::addr::Addr;
+use crate::cell::Context;
+use crate::mailbox::allocations;
+use tokio::runtime::Builder;
+
+#[derive(Default)]
+struct Adder {
+    total: u64,
+}
+
+impl Actor for Adder {}
+
+/// As large as fits into a slot.
+struct Add([u64; 3]);
+
+impl Message for Add {
+    type Reply = u64;
+}
+
+impl Handler<Add> for Adder {
+    async fn handle(&mut self, add: Add, _ctx: &mut Context<Self>) -> u64 {
+        self.total += add.0[0];
+        self.total
+    }
+}
+
+/// How many allocations and frees each of 100 repetitions makes, on one thread, warmed up.
+fn counts(work: impl AsyncFn(&Addr<Adder>)) -> (u64, u64) {
+    const TIMES: u64 = 100;
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let addr = Adder::default().spawn();
+        for _ in 0..TIMES {
+            work(&addr).await;
+        }
+        let before = allocations();
+        for _ in 0..TIMES {
+            work(&addr).await;
+        }
+        let after = allocations();
+        let each = |after: u64, before: u64| {
+            assert_eq!((after - before) % TIMES, 0, "{before} to {after}");
+            (after - before) / TIMES
+        };
+        (each(after.0, before.0), each(after.1, before.1))
+    })
+}
+
+#[test]
+fn an_ask_allocates_once_and_frees_that() {
+    let asked = counts(async |addr| {
+        addr.ask(Add([1; 3])).await.expect("it runs");
+    });
+    assert_eq!(asked, (1, 1));
+}
+
+#[test]
+fn asks_that_are_given_up_are_freed() {
+    let withdrawn = counts(async |addr| {
+        drop(addr.ask(Add([1; 3])).post().expect("there is room"));
+        tokio::task::yield_now().await;
+    });
+    assert_eq!(withdrawn, (1, 1));
+    let detached = counts(async |addr| {
+        let reply = addr.ask(Add([1; 3])).post().expect("there is room");
+        reply.detach();
+        tokio::task::yield_now().await;
+    });
+    assert_eq!(detached, (1, 1));
+}
+
+#[test]
+fn a_small_tell_does_not_allocate() {
+    let told = counts(async |addr| {
+        addr.tell(Add([1; 3])).expect("there is room");
+        tokio::task::yield_now().await;
+    });
+    assert_eq!(told, (0, 0));
+}
