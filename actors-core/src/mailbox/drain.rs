@@ -146,17 +146,14 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         this.rx.keep.queue().set_waker(cx.waker());
         this.stage.buf = this.buf.with_mut(|buf| buf);
         // One for the whole batch; `running` says what was interrupted.
-        let polled = match catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx))) {
-            Ok(polled) => polled,
-            Err(payload) => {
-                let text = panic_text(&*payload);
-                this.abandon(&StopReason::Panicked(text.clone()));
-                ignore_panic(|| drop(payload));
-                Poll::Ready(End::Panicked(text))
-            }
-        };
+        let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
         this.give_room();
-        polled
+        // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(end)) => Poll::Ready(end),
+            Err(payload) => Poll::Ready(this.panicked(payload)),
+        }
     }
 }
 
@@ -172,6 +169,15 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         let turn: *const Turn = self.queue().turn();
         // SAFETY: the turn lies in the block that `rx` keeps, and `rx` does not let go of it.
         turn::scope(unsafe { &*turn }, || self.run(cx))
+    }
+
+    /// A handler, or a destructor of what it handled, has panicked.
+    #[cold]
+    fn panicked(&mut self, payload: Box<dyn Any + Send>) -> End {
+        let text = panic_text(&*payload);
+        self.abandon(&StopReason::Panicked(text.clone()));
+        ignore_panic(|| drop(payload));
+        End::Panicked(text)
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -207,6 +213,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
                 Next::Wait => return Poll::Pending,
                 Next::End => return Poll::Ready(End::Drained),
             };
+            if self.slice == 0 && budget < BUDGET {
+                // Only now: most polls find one message, and need no clock for it.
+                self.slice = clock::ticks();
+            }
             budget -= 1;
             if self.start(slot, cx).is_pending() {
                 return Poll::Pending;
@@ -217,13 +227,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     /// Whether to let others run before the next message.
     #[inline]
     fn pause(&mut self, budget: usize, cx: &mut Context<'_>) -> bool {
-        if budget == BUDGET {
-            // Most polls find one message, and need no clock for it.
-            return false;
-        }
-        if self.slice == 0 {
-            self.slice = clock::ticks();
-        } else if budget % CLOCK_EVERY == 0 && clock::ticks().wrapping_sub(self.slice) > SLICE {
+        let look = budget % CLOCK_EVERY == 0 && budget < BUDGET && self.slice != 0;
+        if look && clock::ticks().wrapping_sub(self.slice) > SLICE {
             self.slice = 0;
             yield_to_runtime(cx);
             return true;

@@ -298,7 +298,10 @@ impl Queue {
     }
 
     /// Accepts a message for which room was taken, unless closed.
-    #[inline]
+    ///
+    /// Always inlined, so that the slot is made where it waits: one that is made elsewhere, word by
+    /// word, and copied at once, stalls the processor.
+    #[inline(always)]
     pub(super) fn push(&self, slot: Slot) -> Result<(), Slot> {
         let span = sender_span();
         let was_idle = {
@@ -330,7 +333,7 @@ impl Queue {
 
     /// Accepts a message without waiting, as the overflow policy says. `Ok(Some)`: this one had to
     /// go for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn offer(&self, slot: Slot) -> Result<Option<Slot>, (Refused, Slot)> {
         match self.try_room() {
             Ok(()) => self
