@@ -6,7 +6,7 @@ use crate::recipient::Recipient;
 use std::fmt;
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// A timer of an actor. Dropping the handle leaves the timer running; it ends with its actor.
 #[derive(Clone)]
@@ -73,15 +73,16 @@ impl<A: 'static> Context<A> {
     where
         M: MessageFor<A, On>,
     {
+        assert!(!period.is_zero(), "the period of a timer must not be zero");
         let to = self.addr().recipient::<M, On>();
-        let mut ticks = interval_at(Instant::now() + period, period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut at = Instant::now() + period;
         self.timer(async move {
             loop {
-                ticks.tick().await;
+                sleep_until(at).await;
                 if !tick(&to, make()).await {
                     return;
                 }
+                at = next_tick(at, period, Instant::now());
             }
         })
     }
@@ -90,6 +91,18 @@ impl<A: 'static> Context<A> {
         let task = tokio::spawn(task).abort_handle();
         self.cell().with_scope(|scope| scope.add_task(task.clone()));
         Timer { task }
+    }
+}
+
+/// When the tick after the one of `last` is due. Not a tokio interval: that makes up for the last of
+/// the ticks that were missed, at once.
+fn next_tick(last: Instant, period: Duration, now: Instant) -> Instant {
+    let next = last + period;
+    let late = now.saturating_duration_since(next).as_nanos() % period.as_nanos();
+    match (next < now, u64::try_from(late)) {
+        (true, Ok(late)) if late > 0 => now + (period - Duration::from_nanos(late)),
+        (true, _) => now,
+        (false, _) => next,
     }
 }
 
