@@ -228,6 +228,38 @@ async fn an_ask_that_closes_a_circle_with_a_send_that_waits_for_room() {
 }
 
 #[actors_core::test(start_paused = true)]
+#[ignore = "room that was left counts as given to each who waits for it"]
+async fn an_ask_that_closes_a_circle_with_a_send_that_is_not_the_first_to_wait_for_room() {
+    // The room that the message leaves behind goes to somebody else.
+    let a = worker("a");
+    let (b, _) = Worker::logged_with(SpawnOptions::new().name("b").capacity(1));
+    let gate = held(&b).await;
+    let asks = b.ask(asking(&a)).post().unwrap();
+    let mut first = pin!(b.send(Note(5)));
+    assert!(once(&mut first).await.is_pending());
+    let (b2, waits) = (b.clone(), Gate::new());
+    let waits2 = waits.clone();
+    let sends = run(async move {
+        let mut send = pin!(b2.send(Note(9)));
+        assert!(once(&mut send).await.is_pending(), "there is no room");
+        tokio::join!(send, waits2.pass()).0
+    });
+    let sends = a.ask(sends).post().unwrap();
+    soon(waits.entered()).await;
+    waits.open();
+    gate.open();
+    let (first, asked, sent) = soon(async { tokio::join!(first, asks, sends) }).await;
+    first.unwrap();
+    let (asked, sent) = (asked.unwrap(), sent.unwrap());
+    assert!(
+        matches!(asked, Err(AskError::Deadlock { .. }))
+            || matches!(sent, Err(SendError::Deadlock(..))),
+        "{asked:?}, {sent:?}"
+    );
+    assert_free(&[&a, &b]).await;
+}
+
+#[actors_core::test(start_paused = true)]
 async fn an_ask_that_waits_for_room_and_closes_the_circle() {
     let a = worker("a");
     let (b, _) = Worker::logged_with(SpawnOptions::new().name("b").capacity(1));
@@ -524,6 +556,37 @@ async fn no_circle_after_the_reply() {
     assert_eq!(soon(back).await.unwrap().unwrap(), 7, "`a` waits no more");
     assert_eq!(soon(asks).await.unwrap().unwrap(), 7);
     assert_free(&[&a, &b]).await;
+}
+
+#[actors_core::test(start_paused = true)]
+async fn no_circle_where_the_message_being_handled_has_left_room() {
+    // `a` waits for room that the very message which asks `a` has left behind.
+    let a = worker("a");
+    for capacity in [1, 2] {
+        let options = SpawnOptions::new().name("b").capacity(capacity);
+        let (b, log) = Worker::logged_with(options);
+        let gate = held(&b).await;
+        for n in 1..u32::try_from(capacity).unwrap() {
+            b.tell(Note(n)).unwrap();
+        }
+        let back = b.ask(asking(&a)).post().unwrap();
+        let (b2, waits) = (b.clone(), Gate::new());
+        let waits2 = waits.clone();
+        let sends = run(async move {
+            let mut send = pin!(b2.send(Note(9)));
+            assert!(once(&mut send).await.is_pending(), "there is no room");
+            tokio::join!(send, waits2.pass()).0
+        });
+        let sends = a.ask(sends).post().unwrap();
+        soon(waits.entered()).await;
+        waits.open();
+        gate.open();
+        assert_eq!(soon(back).await.unwrap().unwrap(), 7);
+        soon(sends).await.unwrap().unwrap();
+        stop(&b).await;
+        assert_eq!(log.all().last(), Some(&9));
+    }
+    stop(&a).await;
 }
 
 /// A message whose reply is taken away, and given by a task once the gate opens.
