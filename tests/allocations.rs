@@ -161,7 +161,10 @@ async fn idle_actor_takes_little_memory() {
     let addrs: Vec<_> = (0..actors).map(|_| Sum::default().spawn()).collect();
     let each = |bytes: i64| usize::try_from(bytes).expect("it grew") / actors;
     // All have come to their first wait when this one, the last of the runtime's queue, has.
-    SpawnOptions::new().start(Sum::default()).await.expect("it starts");
+    SpawnOptions::new()
+        .start(Sum::default())
+        .await
+        .expect("it starts");
     let idle = each(bytes() - before);
     for addr in &addrs {
         addr.add(1).await.expect("it lives");
@@ -187,7 +190,10 @@ async fn asks_that_time_out_leave_nothing() {
             before = bytes();
         }
         let timed_out = slow.sleep().timeout(limit).await;
-        assert!(matches!(timed_out, Err(AskError::TimedOut { .. })), "{timed_out:?}");
+        assert!(
+            matches!(timed_out, Err(AskError::TimedOut { .. })),
+            "{timed_out:?}"
+        );
     }
     slow.awake().await.expect("it lives");
     let left = bytes() - before;
@@ -211,7 +217,9 @@ impl Slow {
 #[actors_core::test(flavor = "current_thread")]
 async fn asks_that_are_dropped_half_way_leave_nothing() {
     let asks = scaled(1_000_000);
-    let sum = SpawnOptions::new().spawn(Sum::default()).expect("it starts");
+    let sum = SpawnOptions::new()
+        .spawn(Sum::default())
+        .expect("it starts");
     let mut before = 0;
     let mut withdrawn = 0;
     for turn in 0..asks / 100 {
@@ -275,5 +283,8 @@ async fn actors_with_timers_leave_nothing() {
     println!("{actors_and_timers} actors with timers: {left:?} bytes after each quarter");
     // Tables keep the size that they once had, so the first quarter does not count.
     let grown = left[3] - left[0];
-    assert!(grown.unsigned_abs() < actors_and_timers as u64, "{grown} bytes");
+    assert!(
+        grown.unsigned_abs() < actors_and_timers as u64,
+        "{grown} bytes"
+    );
 }

@@ -87,7 +87,8 @@ async fn held() -> (Addr<Echo>, Gate) {
     let echo = SpawnOptions::new().capacity(ROOM).spawn(Echo::default());
     let echo = echo.expect("it starts");
     let gate = Gate::default();
-    echo.tell(Hold { gate: gate.clone() }).expect("there is room");
+    echo.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     (echo, gate)
 }
@@ -109,7 +110,8 @@ async fn all_is_well(echo: &Addr<Echo>, gate: &Gate) {
     // Let go of what is held, then hold it again with an empty mailbox: now all room is free.
     gate.open();
     echo.seen().await.expect("it lives");
-    echo.tell(Hold { gate: gate.clone() }).expect("there is room");
+    echo.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     // Waits, since room is given back when the handler that holds has come to its await.
     for n in 0..ROOM as u64 {
@@ -151,7 +153,8 @@ async fn ask_dropped_while_it_waits_in_the_mailbox_is_withdrawn() {
     assert_eq!(second.await.expect("it is answered"), 2);
     assert_eq!(echo.seen().await.expect("it lives"), [2]);
     assert_eq!(echo.mailbox_stats().withdrawn, 1);
-    echo.tell(Hold { gate: gate.clone() }).expect("there is room");
+    echo.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     all_is_well(&echo, &gate).await;
 }
@@ -167,7 +170,14 @@ async fn ask_dropped_while_it_waits_for_room_takes_none() {
     assert_eq!(echo.mailbox_stats().accepted, 1 + filled);
     drop((ask, timed));
     all_is_well(&echo, &gate).await;
-    assert!(!echo.seen().await.expect("it lives").iter().any(|n| [1, 2].contains(n)));
+    assert!(
+        !echo
+            .seen()
+            .await
+            .expect("it lives")
+            .iter()
+            .any(|n| [1, 2].contains(n))
+    );
 }
 
 #[actors_core::test]
@@ -184,10 +194,18 @@ async fn ask_and_send_dropped_with_room_granted_give_it_back() {
         tokio::task::yield_now().await;
     }
     drop((ask, send));
-    echo.tell(Hold { gate: gate.clone() }).expect("there is room");
+    echo.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     all_is_well(&echo, &gate).await;
-    assert!(!echo.seen().await.expect("it lives").iter().any(|n| [1, 2].contains(n)));
+    assert!(
+        !echo
+            .seen()
+            .await
+            .expect("it lives")
+            .iter()
+            .any(|n| [1, 2].contains(n))
+    );
 }
 
 #[actors_core::test]
@@ -263,9 +281,14 @@ async fn start_dropped_stops_the_actor_and_frees_its_name() {
     let options = SpawnOptions::new().registered(NAME);
     let mut start = Box::pin(options.clone().start(Echo::default()));
     assert!(poll_once(&mut start).await.is_pending());
-    let begun: Vec<_> = actors().into_iter().filter(|actor| actor.name == NAME).collect();
+    let begun: Vec<_> = actors()
+        .into_iter()
+        .filter(|actor| actor.name == NAME)
+        .collect();
     assert_eq!(begun.len(), 1);
-    let address = actors_core::lookup::<Echo>(NAME).expect("it was begun").downgrade();
+    let address = actors_core::lookup::<Echo>(NAME)
+        .expect("it was begun")
+        .downgrade();
     drop(start);
     let gone = |id| !actors().iter().any(|actor| actor.id == id);
     while !gone(begun[0].id) {
@@ -274,7 +297,10 @@ async fn start_dropped_stops_the_actor_and_frees_its_name() {
     assert!(address.upgrade().is_none());
     // Unpolled it begins nothing, and takes no name.
     drop(options.clone().start(Echo::default()));
-    let echo = options.start(Echo::default()).await.expect("the name is free");
+    let echo = options
+        .start(Echo::default())
+        .await
+        .expect("the name is free");
     assert_eq!(echo.echoed(1).await.expect("it lives"), 1);
 }
 
@@ -301,7 +327,10 @@ async fn events_recv_dropped_takes_no_event() {
             _ => {}
         }
     }
-    assert!(missed || (started, stopped) == (1, 1), "{started} {stopped}");
+    assert!(
+        missed || (started, stopped) == (1, 1),
+        "{started} {stopped}"
+    );
 }
 
 #[actors_core::test]
@@ -322,7 +351,10 @@ async fn forward_that_waits_for_room_takes_none_when_it_ends() {
     let (echo, gate) = held().await;
     let accepted = 1 + fill(&echo);
     let between = Echo::default().spawn();
-    let forwarded = between.pass_on(echo.clone(), 1).post().expect("there is room");
+    let forwarded = between
+        .pass_on(echo.clone(), 1)
+        .post()
+        .expect("there is room");
     while between.mailbox_stats().accepted == 0 || !is_handling(&between) {
         tokio::task::yield_now().await;
     }
@@ -337,7 +369,10 @@ async fn forward_that_waits_for_room_takes_none_when_it_ends() {
 async fn forwarded_message_is_withdrawn_with_its_ask() {
     let (echo, gate) = held().await;
     let between = Echo::default().spawn();
-    let forwarded = between.pass_on(echo.clone(), 1).post().expect("there is room");
+    let forwarded = between
+        .pass_on(echo.clone(), 1)
+        .post()
+        .expect("there is room");
     between.seen().await.expect("it was forwarded");
     assert_eq!(echo.mailbox_len(), 2);
     drop(forwarded);
@@ -433,7 +468,9 @@ async fn no_reply_is_misrouted_whatever_is_dropped() {
         tokio::task::yield_now().await;
     }
     let gate = Gate::default();
-    echo.send(Hold { gate: gate.clone() }).await.expect("it lives");
+    echo.send(Hold { gate: gate.clone() })
+        .await
+        .expect("it lives");
     gate.reached().await;
     all_is_well(&echo, &gate).await;
     let stats = echo.mailbox_stats();

@@ -178,7 +178,8 @@ async fn held(room: usize) -> (Addr<Desk>, Gate) {
     let desk = SpawnOptions::new().capacity(room).spawn(Desk::default());
     let desk = desk.expect("it starts");
     let gate = Gate::default();
-    desk.tell(Hold { gate: gate.clone() }).expect("there is room");
+    desk.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     (desk, gate)
 }
@@ -189,9 +190,15 @@ async fn held(room: usize) -> (Addr<Desk>, Gate) {
 async fn deferred_reply_is_answered_from_a_task() {
     let desk = desk(true);
     let gate = Gate::default();
-    let reply = desk.from_a_task(gate.clone()).post().expect("there is room");
+    let reply = desk
+        .from_a_task(gate.clone())
+        .post()
+        .expect("there is room");
     gate.reached().await;
-    assert_eq!(desk.ask(File(1)).await.expect("it goes on meanwhile"), Some(1));
+    assert_eq!(
+        desk.ask(File(1)).await.expect("it goes on meanwhile"),
+        Some(1)
+    );
     assert!(!reply.is_ready());
     gate.open();
     assert_eq!(reply.await.expect("it is answered"), 42);
@@ -201,7 +208,10 @@ async fn deferred_reply_is_answered_from_a_task() {
 async fn deferred_reply_is_answered_after_the_end_of_its_actor() {
     let desk = desk(true);
     let gate = Gate::default();
-    let reply = desk.from_a_task(gate.clone()).post().expect("there is room");
+    let reply = desk
+        .from_a_task(gate.clone())
+        .post()
+        .expect("there is room");
     gate.reached().await;
     desk.stop();
     assert!(desk.stopped().await.is_normal());
@@ -213,7 +223,12 @@ async fn deferred_reply_is_answered_after_the_end_of_its_actor() {
 async fn deferred_reply_that_is_dropped_ends_the_ask_at_once() {
     let desk = desk(true);
     let is_dropped = |error: AskError| {
-        let AskError::NoReply { reason, may_have_run, .. } = error else {
+        let AskError::NoReply {
+            reason,
+            may_have_run,
+            ..
+        } = error
+        else {
             panic!("{error:?}");
         };
         matches!(reason, NoReplyReason::ReplyDropped) && may_have_run
@@ -249,7 +264,8 @@ struct Passer {
 #[handlers]
 impl Passer {
     async fn pass_reply(&mut self, ctx: &mut Context<Self>) -> u32 {
-        ctx.defer(|reply| self.to.send(reply).expect("the test listens")).await
+        ctx.defer(|reply| self.to.send(reply).expect("the test listens"))
+            .await
     }
 }
 
@@ -258,9 +274,20 @@ impl Passer {
 #[actors_core::test]
 async fn forwarded_ask_is_answered_by_the_other() {
     let (first, second) = (desk(true), desk(true));
-    assert_eq!(first.pass_on(second.clone(), 7).await.expect("it is answered"), Some(7));
+    assert_eq!(
+        first
+            .pass_on(second.clone(), 7)
+            .await
+            .expect("it is answered"),
+        Some(7)
+    );
     assert_eq!(second.log().await.expect("it lives"), [7]);
-    first.tell(PassOn { to: second.clone(), n: 8 }).expect("there is room");
+    first
+        .tell(PassOn {
+            to: second.clone(),
+            n: 8,
+        })
+        .expect("there is room");
     first.log().await.expect("it has forwarded");
     assert_eq!(second.log().await.expect("a told message, too"), [7, 8]);
 }
@@ -269,8 +296,14 @@ async fn forwarded_ask_is_answered_by_the_other() {
 async fn forwarding_actor_goes_on() {
     let first = desk(true);
     let (second, gate) = held(4).await;
-    let reply = first.pass_on(second.clone(), 7).post().expect("there is room");
-    assert_eq!(first.ask(File(1)).await.expect("it goes on meanwhile"), Some(1));
+    let reply = first
+        .pass_on(second.clone(), 7)
+        .post()
+        .expect("there is room");
+    assert_eq!(
+        first.ask(File(1)).await.expect("it goes on meanwhile"),
+        Some(1)
+    );
     second.open().post().expect("there is room").detach();
     gate.open();
     assert_eq!(reply.await.expect("it is answered"), Some(7));
@@ -280,7 +313,10 @@ async fn forwarding_actor_goes_on() {
 async fn forwarded_ask_is_withdrawn_when_its_asker_cancels() {
     let first = desk(true);
     let (second, gate) = held(4).await;
-    let mut reply = first.pass_on(second.clone(), 7).post().expect("there is room");
+    let mut reply = first
+        .pass_on(second.clone(), 7)
+        .post()
+        .expect("there is room");
     first.log().await.expect("it has forwarded");
     assert_eq!(second.mailbox_len(), 2);
     reply.cancel();
@@ -298,7 +334,10 @@ async fn forwarding_to_a_stopped_actor_ends_the_ask() {
     let AskError::NoReply { reason, .. } = error else {
         panic!("{error:?}");
     };
-    assert!(matches!(reason, NoReplyReason::Stopped(StopReason::Killed)), "{reason:?}");
+    assert!(
+        matches!(reason, NoReplyReason::Stopped(StopReason::Killed)),
+        "{reason:?}"
+    );
     first.log().await.expect("the one between lives");
 }
 
@@ -318,7 +357,11 @@ async fn stash_keeps_the_order_of_asks_and_tells() {
     assert_eq!(again.await.expect("it is answered"), Some(3));
     assert_eq!(desk.log().await.expect("it lives"), [4, 1, 2, 3, 5]);
     let stats = desk.mailbox_stats();
-    assert_eq!((stats.accepted, stats.handled), (7, 7), "none is counted twice");
+    assert_eq!(
+        (stats.accepted, stats.handled),
+        (7, 7),
+        "none is counted twice"
+    );
 }
 
 #[actors_core::test]
@@ -326,13 +369,27 @@ async fn stash_has_a_bound() {
     let desk = SpawnOptions::new().stash_capacity(2).spawn(Desk::default());
     let desk = desk.expect("it starts");
     let replies: Vec<_> = (1..=3).map(|n| desk.ask(File(n)).post()).collect();
-    let mut replies = replies.into_iter().map(|reply| reply.expect("there is room"));
+    let mut replies = replies
+        .into_iter()
+        .map(|reply| reply.expect("there is room"));
     let (first, second) = (replies.next(), replies.next());
     let third = replies.next().expect("three were sent");
     assert_eq!(third.await.expect("it is answered at once"), None);
     desk.open().await.expect("it lives");
-    assert_eq!(first.expect("three were sent").await.expect("it is answered"), Some(1));
-    assert_eq!(second.expect("three were sent").await.expect("it is answered"), Some(2));
+    assert_eq!(
+        first
+            .expect("three were sent")
+            .await
+            .expect("it is answered"),
+        Some(1)
+    );
+    assert_eq!(
+        second
+            .expect("three were sent")
+            .await
+            .expect("it is answered"),
+        Some(2)
+    );
     assert_eq!(desk.log().await.expect("it lives"), [1003, 1, 2]);
 }
 
@@ -374,7 +431,10 @@ async fn items_of_a_stream_arrive_in_order_and_its_end_changes_nothing() {
     while !attached.is_finished() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(desk.log().await.expect("it lives on"), (0..100).collect::<Vec<_>>());
+    assert_eq!(
+        desk.log().await.expect("it lives on"),
+        (0..100).collect::<Vec<_>>()
+    );
 }
 
 #[actors_core::test]
@@ -384,7 +444,8 @@ async fn stream_is_not_polled_while_the_mailbox_is_full() {
     let (to, items, polls) = items();
     let attached = desk.listen(items).await.expect("it lives");
     let gate = Gate::default();
-    desk.tell(Hold { gate: gate.clone() }).expect("there is room");
+    desk.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     for n in 0..10 {
         to.send(n).expect("it listens");
@@ -393,20 +454,31 @@ async fn stream_is_not_polled_while_the_mailbox_is_full() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(desk.mailbox_len(), 3, "the handler that runs, and two items");
+    assert_eq!(
+        desk.mailbox_len(),
+        3,
+        "the handler that runs, and two items"
+    );
     let polled = polls.load(Ordering::Relaxed);
     to.send(10).expect("it listens");
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(polls.load(Ordering::Relaxed), polled, "it was polled while there was no room");
+    assert_eq!(
+        polls.load(Ordering::Relaxed),
+        polled,
+        "it was polled while there was no room"
+    );
     assert!(polled <= 4, "{polled} polls for two items");
     gate.open();
     drop(to);
     while !attached.is_finished() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(desk.log().await.expect("it lives"), (0..=10).collect::<Vec<_>>());
+    assert_eq!(
+        desk.log().await.expect("it lives"),
+        (0..=10).collect::<Vec<_>>()
+    );
 }
 
 #[actors_core::test]
@@ -478,7 +550,8 @@ async fn result_of_a_pipe_arrives_and_needs_no_room() {
     let (done, from) = oneshot::channel();
     gate.open();
     desk.pipe_in(from).await.expect("it lives");
-    desk.tell(Hold { gate: gate.clone() }).expect("there is room");
+    desk.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     desk.tell(Note { n: 1 }).expect("there is room");
     desk.tell(Note { n: 2 }).expect_err("it is full");
@@ -531,7 +604,10 @@ async fn on_ready_is_called_once_now_or_later() {
     }
     now.on_ready(tell(&to));
     assert_eq!(from.try_recv(), Ok(true), "it was there");
-    desk.log().post().expect("there is room").on_ready(|_| panic!("in a callback"));
+    desk.log()
+        .post()
+        .expect("there is room")
+        .on_ready(|_| panic!("in a callback"));
     desk.log().await.expect("the actor is not hurt by it");
     drop(to);
     assert_eq!(from.recv().await, None, "each was called once");
@@ -556,15 +632,27 @@ async fn reply_is_waited_for_on_a_thread() {
     waited.join().expect("it does not panic");
     let reply = desk.log().post().expect("there is room");
     let waited = tokio::task::spawn_blocking(move || reply.wait());
-    assert!(waited.await.expect("it does not panic").expect("it lives").is_empty());
+    assert!(
+        waited
+            .await
+            .expect("it does not panic")
+            .expect("it lives")
+            .is_empty()
+    );
     // Not in a task; the reply stays as it is.
     let mut reply = desk.log().post().expect("there is room");
     let inside = tokio::spawn(async move {
         let refused = reply.wait_timeout(HOUR);
-        assert!(matches!(refused, Some(Err(AskError::WouldBlock))), "{refused:?}");
+        assert!(
+            matches!(refused, Some(Err(AskError::WouldBlock))),
+            "{refused:?}"
+        );
         reply.await
     });
-    inside.await.expect("it does not panic").expect("it is answered");
+    inside
+        .await
+        .expect("it does not panic")
+        .expect("it is answered");
 }
 
 // --- watch
@@ -636,7 +724,9 @@ async fn blocking_calls_work_where_they_may_block() {
     let call = |desk: Addr<Desk>| {
         move || {
             desk.blocking_send(Note { n: 1 }).expect("it lives");
-            desk.recipient::<Note, _>().blocking_send(Note { n: 2 }).expect("it lives");
+            desk.recipient::<Note, _>()
+                .blocking_send(Note { n: 2 })
+                .expect("it lives");
             desk.blocking_ask(Log).expect("it lives").len()
         }
     };
@@ -673,7 +763,10 @@ async fn blocking_send_waits_for_room() {
 #[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocking_calls_are_refused_in_tasks() {
     let (one, other) = (desk(true), desk(true));
-    assert!(one.block(other.clone()).await.expect("it lives"), "inside of a handler");
+    assert!(
+        one.block(other.clone()).await.expect("it lives"),
+        "inside of a handler"
+    );
     let task = tokio::spawn({
         let other = other.clone();
         async move { matches!(other.blocking_ask(Log), Err(AskError::WouldBlock)) }
@@ -719,7 +812,10 @@ async fn local_actor_shares_what_is_not_send() {
         let addr = addr.clone();
         move || addr.tell(Write { n: 1 })
     });
-    other_thread.join().expect("it does not panic").expect("there is room");
+    other_thread
+        .join()
+        .expect("it does not panic")
+        .expect("there is room");
     assert_eq!(addr.ask(Write { n: 2 }).await.expect("it lives"), 2);
     assert_eq!(*notes.borrow(), [1, 2]);
     addr.stop();
@@ -751,11 +847,13 @@ impl Worker {
 async fn thread_actor_may_block() {
     let desk = desk(true);
     let asked = desk.clone();
-    let worker = SpawnOptions::new().name("worker 1").spawn_thread(move || Worker {
-        desk: asked,
-        made_by: thread::current().id(),
-        _not_send: Rc::new(()),
-    });
+    let worker = SpawnOptions::new()
+        .name("worker 1")
+        .spawn_thread(move || Worker {
+            desk: asked,
+            made_by: thread::current().id(),
+            _not_send: Rc::new(()),
+        });
     let worker = worker.expect("it starts");
     let (say, go_on) = std::sync::mpsc::channel();
     let mut work = worker.work(go_on);
@@ -782,19 +880,25 @@ fn thread_actor_needs_no_runtime() {
 fn thread_actor_whose_maker_panics_has_ended() {
     let shared = SpawnOptions::new().spawn_thread(|| -> Shared { panic!("in its maker") });
     let shared = shared.expect("its thread starts");
-    shared.blocking_ask(Write { n: 1 }).expect_err("it never was");
+    shared
+        .blocking_ask(Write { n: 1 })
+        .expect_err("it never was");
 }
 
 #[test]
 fn spawning_outside_of_a_runtime_names_the_cure() {
-    let error = SpawnOptions::new().spawn(Desk::default()).expect_err("no runtime");
+    let error = SpawnOptions::new()
+        .spawn(Desk::default())
+        .expect_err("no runtime");
     assert!(matches!(error, SpawnError::NoRuntime));
     let text = error.to_string();
     assert!(text.contains("#[actors_core::main]"), "{text}");
     let shared = Shared {
         notes: Rc::default(),
     };
-    let error = SpawnOptions::new().spawn_local(shared).expect_err("no runtime");
+    let error = SpawnOptions::new()
+        .spawn_local(shared)
+        .expect_err("no runtime");
     assert!(matches!(error, SpawnError::NoRuntime));
     let panicked = thread::spawn(|| drop(Desk::default().spawn())).join();
     let payload = panicked.expect_err("it has no way to return an error");

@@ -59,7 +59,11 @@ async fn snapshot_tells_what_an_actor_does() {
     child.answer(0).await.expect("it lives");
     let found = info_now();
     assert_eq!((found.id, found.name.as_str()), (seen.id(), "seen"));
-    assert!(found.type_name.ends_with("sight::Seen"), "{}", found.type_name);
+    assert!(
+        found.type_name.ends_with("sight::Seen"),
+        "{}",
+        found.type_name
+    );
     assert_eq!(found.parent, None);
     assert_eq!(found.state, ActorState::Running);
     assert_eq!(found.capacity, Capacity::Bounded(7));
@@ -71,11 +75,17 @@ async fn snapshot_tells_what_an_actor_does() {
     assert!(actor_count() >= 2);
 
     let gate = Gate::default();
-    seen.tell(Hold { gate: gate.clone() }).expect("there is room");
+    seen.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     seen.tell(Answer { n: 2 }).expect("there is room");
     gate.reached().await;
     let found = info_now();
-    assert!(found.message.is_some_and(|name| name.ends_with("sight::Hold")), "{found:?}");
+    assert!(
+        found
+            .message
+            .is_some_and(|name| name.ends_with("sight::Hold")),
+        "{found:?}"
+    );
     let since = found.since.expect("timings are measured");
     assert!(began <= since && since <= Instant::now());
     assert_eq!(found.mailbox.waiting, 2);
@@ -118,7 +128,9 @@ async fn life_is_told_in_events() {
     let (mut told, mut missed) = (Vec::new(), false);
     while let Some(event) = events.try_recv() {
         match event {
-            Event::Started { actor, incarnation, .. } if actor.id() == seen.id() => {
+            Event::Started {
+                actor, incarnation, ..
+            } if actor.id() == seen.id() => {
                 told.push(format!("started {incarnation}"));
             }
             Event::Stopped { actor, reason, .. } if actor.id() == seen.id() => {
@@ -128,7 +140,10 @@ async fn life_is_told_in_events() {
             _ => {}
         }
     }
-    assert!(missed || told == ["started 0", "panicked: in sight"], "{told:?}");
+    assert!(
+        missed || told == ["started 0", "panicked: in sight"],
+        "{told:?}"
+    );
 }
 
 #[actors_core::test]
@@ -136,7 +151,8 @@ async fn dead_letters_are_told_in_events() {
     let mut events = events();
     let seen = Seen.spawn();
     let gate = Gate::default();
-    seen.tell(Hold { gate: gate.clone() }).expect("there is room");
+    seen.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     seen.tell(Answer { n: 1 }).expect("there is room");
     seen.kill();
@@ -155,7 +171,10 @@ async fn dead_letters_are_told_in_events() {
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert!(letters[0].message.ends_with("sight::Answer"));
     assert_eq!(letters[0].target.name(), "Seen");
-    assert!(matches!(letters[0].reason, DeadLetterReason::Stopped(StopReason::Killed)));
+    assert!(matches!(
+        letters[0].reason,
+        DeadLetterReason::Stopped(StopReason::Killed)
+    ));
 }
 
 #[actors_core::test]
@@ -165,7 +184,8 @@ async fn stuck_handler_is_reported() {
     let seen = SpawnOptions::new().stuck_after(limit).spawn(Seen);
     let seen = seen.expect("it starts");
     let gate = Gate::default();
-    seen.tell(Hold { gate: gate.clone() }).expect("there is room");
+    seen.tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     let id = seen.id();
     let pick = |event| match event {
@@ -179,7 +199,8 @@ async fn stuck_handler_is_reported() {
     };
     // A report that was missed: the next message is stuck as well.
     let again = || {
-        seen.tell(Hold { gate: gate.clone() }).expect("there is room");
+        seen.tell(Hold { gate: gate.clone() })
+            .expect("there is room");
         gate.open();
     };
     let (message, running) = next(&mut events, pick, again).await;
@@ -229,7 +250,9 @@ impl Notes {
     fn event(&self, with: &str) -> (Level, String, Option<usize>) {
         let noted = self.lock();
         let mut found = noted.events.iter().filter(|event| event.1.contains(with));
-        let event = found.next().unwrap_or_else(|| panic!("{with}: {:?}", noted.events));
+        let event = found
+            .next()
+            .unwrap_or_else(|| panic!("{with}: {:?}", noted.events));
         assert!(found.next().is_none(), "{with} twice: {:?}", noted.events);
         event.clone()
     }
@@ -282,7 +305,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
         let span = ctx.event_span(event).map(|span| span.id().into_u64());
         let mut noted = self.lock();
         let span = span.and_then(|span| noted.by_id.get(&span).copied());
-        noted.events.push((*event.metadata().level(), fields.0, span));
+        noted
+            .events
+            .push((*event.metadata().level(), fields.0, span));
     }
 
     fn on_close(&self, id: Id, _ctx: LayerContext<'_, S>) {
@@ -303,7 +328,10 @@ fn note() -> (Notes, tracing::subscriber::DefaultGuard) {
 #[actors_core::test(flavor = "current_thread")]
 async fn spans_of_lives_and_messages_are_linked() {
     let (notes, _guard) = note();
-    let seen = SpawnOptions::new().name("traced").spawn(Seen).expect("it starts");
+    let seen = SpawnOptions::new()
+        .name("traced")
+        .spawn(Seen)
+        .expect("it starts");
     let caller = tracing::info_span!("caller");
     let (asked, told) = async { (seen.answer(1).await, seen.tell(Answer { n: 2 })) }
         .instrument(caller.clone())
@@ -316,21 +344,42 @@ async fn spans_of_lives_and_messages_are_linked() {
 
     let lives = notes.spans("actor");
     assert_eq!(lives.len(), 1, "{lives:?}");
-    assert!(lives[0].1.fields.contains(&format!("traced{}", seen.id())), "{lives:?}");
+    assert!(
+        lives[0].1.fields.contains(&format!("traced{}", seen.id())),
+        "{lives:?}"
+    );
     assert_eq!(lives[0].1.level, Level::INFO);
     assert!(!lives[0].1.closed);
 
     let handled = notes.spans("handle");
-    let answers: Vec<_> = handled.iter().filter(|span| span.1.fields.contains("Answer")).collect();
+    let answers: Vec<_> = handled
+        .iter()
+        .filter(|span| span.1.fields.contains("Answer"))
+        .collect();
     assert_eq!(answers.len(), 3, "{handled:?}");
-    assert!(answers.iter().all(|span| span.1.level == Level::DEBUG && span.1.closed));
+    assert!(
+        answers
+            .iter()
+            .all(|span| span.1.level == Level::DEBUG && span.1.closed)
+    );
     let links = |n: usize| (answers[n].1.parent, answers[n].1.follows.as_slice());
-    assert_eq!(links(0), (Some(at), [].as_slice()), "an ask is a part of what its asker does");
-    assert_eq!(links(1), (None, [at].as_slice()), "a tell is a consequence of it");
+    assert_eq!(
+        links(0),
+        (Some(at), [].as_slice()),
+        "an ask is a part of what its asker does"
+    );
+    assert_eq!(
+        links(1),
+        (None, [at].as_slice()),
+        "a tell is a consequence of it"
+    );
     assert_eq!(links(2), (None, [].as_slice()));
     // What a handler says lies in the span of its message.
     let said: Vec<_> = notes.lock().events.iter().map(|event| event.2).collect();
-    assert_eq!(said, answers.iter().map(|span| Some(span.0)).collect::<Vec<_>>());
+    assert_eq!(
+        said,
+        answers.iter().map(|span| Some(span.0)).collect::<Vec<_>>()
+    );
 
     seen.stop();
     seen.stopped().await;
@@ -347,8 +396,12 @@ async fn ask_inside_of_a_handler_is_a_part_of_it() {
     first.ask_other(second).await.expect("it lives");
     let handled = notes.spans("handle");
     let find = |message: &str| {
-        let mut found = handled.iter().filter(|span| span.1.fields.contains(message));
-        found.next().unwrap_or_else(|| panic!("{message}: {handled:?}"))
+        let mut found = handled
+            .iter()
+            .filter(|span| span.1.fields.contains(message));
+        found
+            .next()
+            .unwrap_or_else(|| panic!("{message}: {handled:?}"))
     };
     let (outer, inner) = (find("AskOther"), find("Answer"));
     assert_eq!(inner.1.parent, Some(outer.0 as u64));
@@ -357,7 +410,10 @@ async fn ask_inside_of_a_handler_is_a_part_of_it() {
 #[actors_core::test(flavor = "current_thread")]
 async fn panics_and_dead_letters_are_told_to_tracing() {
     let (notes, _guard) = note();
-    let seen = SpawnOptions::new().name("loud").spawn(Seen).expect("it starts");
+    let seen = SpawnOptions::new()
+        .name("loud")
+        .spawn(Seen)
+        .expect("it starts");
     let panicking = seen.panic().post().expect("there is room");
     seen.tell(Answer { n: 1 }).expect("there is room");
     panicking.await.expect_err("it panics");
@@ -365,9 +421,18 @@ async fn panics_and_dead_letters_are_told_to_tracing() {
     let name = format!("actor=loud{}", seen.id());
     let (level, fields, _) = notes.event("message=panicked");
     assert_eq!(level, Level::ERROR);
-    assert!(fields.contains(&name) && fields.contains("text=in sight"), "{fields}");
+    assert!(
+        fields.contains(&name) && fields.contains("text=in sight"),
+        "{fields}"
+    );
     let (level, fields, _) = notes.event("message=dead letter");
     assert_eq!(level, Level::WARN);
-    assert!(fields.contains(&name) && fields.contains("sight::Answer"), "{fields}");
-    assert!(fields.contains("reason=the actor panicked: in sight"), "{fields}");
+    assert!(
+        fields.contains(&name) && fields.contains("sight::Answer"),
+        "{fields}"
+    );
+    assert!(
+        fields.contains("reason=the actor panicked: in sight"),
+        "{fields}"
+    );
 }

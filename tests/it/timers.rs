@@ -102,19 +102,31 @@ async fn ticks_of_a_busy_actor_are_left_out() {
     // A tick at 100 keeps it busy until 450; 200, 300 and 400 are left out.
     clock.every(ms(100), ms(350)).await.expect("it lives");
     sleep_until(Instant::now() + ms(1400)).await;
-    assert_eq!(clock.ticks().await.expect("it lives"), [100, 500, 900, 1300]);
+    assert_eq!(
+        clock.ticks().await.expect("it lives"),
+        [100, 500, 900, 1300]
+    );
 }
 
 #[actors_core::test(start_paused = true)]
 async fn at_most_one_tick_waits() {
     // Full, since a tick never fails for lack of room.
-    let clock = SpawnOptions::new().capacity(1).spawn(Clock::new()).expect("it starts");
+    let clock = SpawnOptions::new()
+        .capacity(1)
+        .spawn(Clock::new())
+        .expect("it starts");
     clock.every(ms(100), ms(0)).await.expect("it lives");
     let gate = Gate::default();
-    clock.tell(Hold { gate: gate.clone() }).expect("there is room");
+    clock
+        .tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     sleep(ms(950)).await;
-    assert_eq!(clock.mailbox_len(), 2, "the handler that runs, and one tick");
+    assert_eq!(
+        clock.mailbox_len(),
+        2,
+        "the handler that runs, and one tick"
+    );
     gate.open();
     sleep(ms(100)).await;
     assert_eq!(clock.ticks().await.expect("it lives"), [950, 1000]);
@@ -125,7 +137,9 @@ async fn cancel_withdraws_a_tick_that_waits() {
     let clock = Clock::new().spawn();
     let timer = clock.every(ms(100), ms(0)).await.expect("it lives");
     let gate = Gate::default();
-    clock.tell(Hold { gate: gate.clone() }).expect("there is room");
+    clock
+        .tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     sleep(ms(150)).await;
     assert_eq!(clock.mailbox_len(), 2);
@@ -186,7 +200,9 @@ async fn ticks_that_wait_are_handled_before_a_stop() {
     let clock = clock.spawn();
     clock.every(ms(100), ms(0)).await.expect("it lives");
     let gate = Gate::default();
-    clock.tell(Hold { gate: gate.clone() }).expect("there is room");
+    clock
+        .tell(Hold { gate: gate.clone() })
+        .expect("there is room");
     gate.reached().await;
     sleep(ms(150)).await;
     clock.stop();
@@ -198,7 +214,9 @@ async fn ticks_that_wait_are_handled_before_a_stop() {
 #[actors_core::test(start_paused = true)]
 async fn idle_actor_stops_in_time() {
     let began = Instant::now();
-    let clock = SpawnOptions::new().idle_timeout(ms(1000)).spawn(Clock::new());
+    let clock = SpawnOptions::new()
+        .idle_timeout(ms(1000))
+        .spawn(Clock::new());
     let clock = clock.expect("it starts");
     sleep(ms(800)).await;
     clock.ticks().await.expect("it lives");
@@ -213,10 +231,16 @@ async fn idle_actor_stops_in_time() {
 
 #[actors_core::test(start_paused = true)]
 async fn idle_timeout_can_be_taken_back() {
-    let clock = SpawnOptions::new().idle_timeout(ms(1000)).spawn(Clock::new());
+    let clock = SpawnOptions::new()
+        .idle_timeout(ms(1000))
+        .spawn(Clock::new());
     let clock = clock.expect("it starts");
     clock.idle_limit(None).await.expect("it lives");
-    timeout(HOUR, clock.stopped()).await.expect_err("it has no limit");
+    timeout(HOUR, clock.stopped())
+        .await
+        .expect_err("it has no limit");
     clock.idle_limit(Some(ms(50))).await.expect("it lives");
-    timeout(ms(55), clock.stopped()).await.expect("it has one again");
+    timeout(ms(55), clock.stopped())
+        .await
+        .expect("it has one again");
 }
