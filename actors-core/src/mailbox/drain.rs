@@ -27,8 +27,11 @@ use tracing::{Level, Span};
 
 /// Messages that one poll handles at most.
 const BUDGET: usize = 128;
-/// The clock is looked at after so many messages.
+/// The clock is looked at after so many messages, as long as they are quick.
 const CLOCK_EVERY: usize = 4;
+
+/// Where a slice passes with so few messages, they are slow.
+const SLOW: u32 = 64;
 
 /// While this is not zero, the beginning of each message is measured.
 pub(crate) static WATCHERS: AtomicUsize = AtomicUsize::new(0);
@@ -56,6 +59,10 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     left: usize,
     /// When the task last let others run, in ticks of the clock; 0 for "just now".
     slice: u64,
+    /// How many messages were handled since.
+    in_slice: u32,
+    /// Messages take so long that the clock is looked at after each.
+    slow: bool,
     /// Only this one is to be handled.
     once: Option<Once>,
     /// The running message does not count: it is a notice.
@@ -106,6 +113,8 @@ impl<O: Opener, X> Rx<O, X> {
             once: None,
             left: 0,
             slice: 0,
+            in_slice: 0,
+            slow: false,
             uncounted: false,
             was_busy: false,
             span: None,
@@ -216,7 +225,9 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             if self.slice == 0 && budget < BUDGET {
                 // Only now: most polls find one message, and need no clock for it.
                 self.slice = clock::ticks();
+                self.in_slice = 0;
             }
+            self.in_slice += 1;
             budget -= 1;
             if self.start(slot, cx).is_pending() {
                 return Poll::Pending;
@@ -227,9 +238,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     /// Whether to let others run before the next message.
     #[inline]
     fn pause(&mut self, budget: usize, cx: &mut Context<'_>) -> bool {
-        let look = budget % CLOCK_EVERY == 0 && budget < BUDGET && self.slice != 0;
-        if look && clock::ticks().wrapping_sub(self.slice) > SLICE {
-            self.slice = 0;
+        let look = (budget % CLOCK_EVERY == 0 || self.slow) && budget < BUDGET && self.slice != 0;
+        if look && self.slice_is_over() {
             yield_to_runtime(cx);
             return true;
         }
@@ -238,6 +248,18 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             return true;
         }
         false
+    }
+
+    #[inline]
+    fn slice_is_over(&mut self) -> bool {
+        let passed = clock::ticks().wrapping_sub(self.slice);
+        if passed <= SLICE {
+            return false;
+        }
+        // Where few messages take that long, the next ones are watched one by one.
+        self.slow = self.in_slice <= SLOW;
+        self.slice = 0;
+        true
     }
 
     /// What to handle next: notices, mail that was put aside, mail.
@@ -263,9 +285,12 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         }
         if let Some(slot) = self.rx.batch.pop_front() {
             self.left += 1;
+            if self.rx.batch.is_empty() {
+                // Before its handler runs, as nothing of the batch waits any more.
+                self.give_room();
+            }
             return Next::Slot(slot);
         }
-        self.give_room();
         match self.rx.refill() {
             Refill::Mail | Refill::Notices => Next::LookAgain,
             Refill::Closed => Next::End,

@@ -37,7 +37,7 @@ pub(super) const UNSTASH: usize = 1 << 5;
 /// Mail lies in chunks of at most so many messages: no push copies more than that when it makes
 /// room, and no more memory is given back at a time, however long the queue is.
 const CHUNK: usize = 1024;
-/// A task that goes to sleep keeps room for so many messages; more is given back.
+/// A task that goes to sleep keeps room for so many messages; more only while it is used.
 const KEEP: usize = 64;
 
 /// What the addresses of an actor and its task share.
@@ -76,6 +76,8 @@ struct Inbox {
     /// How many were accepted without having been in `mail`: displaced at once, or notices that
     /// were put aside like mail.
     unnumbered: u64,
+    /// The longest batch since the task last slept.
+    peak: usize,
     /// The task has nothing to do and sleeps. Whoever finds this clears it and wakes the task.
     idle: bool,
     closed: bool,
@@ -237,6 +239,7 @@ impl Queue {
             inbox: Mutex::new(Inbox {
                 mail: Mail::default(),
                 taken: 0,
+                peak: 0,
                 unnumbered: 0,
                 idle: false,
                 closed: false,
@@ -587,13 +590,10 @@ impl Queue {
                 inbox = lock(&self.inbox);
             }
             inbox.idle = true;
-            if inbox.mail.newest.capacity() > KEEP {
-                inbox.mail.newest = VecDeque::new();
-            }
+            let peak = mem::take(&mut inbox.peak);
+            inbox.mail.newest = shrunk(mem::take(&mut inbox.mail.newest), peak);
             drop(inbox);
-            if batch.capacity() > KEEP {
-                *batch = VecDeque::new();
-            }
+            *batch = shrunk(mem::take(batch), peak);
             return Refill::Idle;
         }
         if self.overflow == Overflow::DropOldest {
@@ -603,6 +603,7 @@ impl Queue {
         } else {
             inbox.mail.take(batch);
             inbox.taken += batch.len() as u64;
+            inbox.peak = inbox.peak.max(batch.len());
         }
         *taken = inbox.taken;
         Refill::Mail
@@ -738,6 +739,15 @@ impl Queue {
         stats.waiting = stats.accepted.saturating_sub(left);
         stats
     }
+}
+
+/// The same empty vector, or one without room if most of its room is not used any more.
+#[inline]
+fn shrunk(vector: VecDeque<Slot>, peak: usize) -> VecDeque<Slot> {
+    if vector.capacity() <= KEEP || vector.capacity() <= 8 * peak {
+        return vector;
+    }
+    VecDeque::new()
 }
 
 /// Counters have one writer, so they need no read-modify-write. `Release`: whoever reads the count
