@@ -1,6 +1,8 @@
 //! The actor that tells the user: how far the work is, and what went wrong.
 use actors_core::{Actor, Context, Error, StopReason, handlers};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// What was read.
@@ -61,10 +63,15 @@ impl Console {
     /// Something could not be read.
     pub(crate) fn fault(&mut self, text: String) {
         self.totals.faults += 1;
-        self.bar.suspend(|| eprintln!("wordcount: {text}"));
+        self.bar.suspend(|| complain(text));
     }
 
     pub(crate) fn total(&mut self) -> Totals {
         self.totals
     }
+}
+
+/// Writes a line to standard error; not being able to is no reason to end.
+pub(crate) fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "wordcount: {text}");
 }

@@ -21,7 +21,7 @@ mod walk;
 mod counter;
 mod reader;
 
-use crate::console::{Console, ConsoleApi, Totals};
+use crate::console::{Console, ConsoleApi, Totals, complain};
 use crate::counter::{Counter, CounterApi};
 use crate::reader::Reader;
 use crate::tally::{Counted, top_of_all};
@@ -33,7 +33,7 @@ use futures_util::future::{join_all, try_join_all};
 use hashbrown::DefaultHashBuilder;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
-use std::process::{self, ExitCode};
+use std::process;
 use std::thread::available_parallelism;
 
 /// Counts words in files and directories.
@@ -84,55 +84,30 @@ struct Report {
 }
 
 #[actors_core::main]
-async fn main() -> ExitCode {
+async fn main() {
     let args = Args::parse();
     let console = Console::new().spawn();
     let counted = tokio::select! {
         // In this order, so that the signal is listened to before anything is read.
         biased;
-        _ = tokio::signal::ctrl_c() => {
-            stop(&console).await;
-            eprintln!("wordcount: interrupted");
-            // Not by returning, which would wait for a read that may never end: of a pipe.
-            process::exit(130);
-        }
-        counted = count(args, &console) => counted,
+        _ = tokio::signal::ctrl_c() => None,
+        counted = count(args, &console) => Some(counted),
     };
-    stop(&console).await;
-    let report = match counted {
-        Ok(report) => report,
-        Err(error) => {
-            eprintln!("wordcount: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match print(&report) {
-        // Whoever reads the output has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        Err(error) => {
-            eprintln!("wordcount: standard output: {error}");
-            return ExitCode::FAILURE;
-        }
-        Ok(()) => {}
-    }
-    let Totals {
-        faults, too_long, ..
-    } = report.totals;
-    if too_long != 0 {
-        eprintln!(
-            "wordcount: {too_long} words are longer than {LONGEST} bytes and only in the sum"
-        );
-    }
-    if faults + too_long != 0 {
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
-}
-
-/// Clears the progress from the terminal.
-async fn stop(console: &Addr<Console>) {
     console.stop();
     console.stopped().await;
+    let status = match counted {
+        None => {
+            complain("interrupted");
+            130
+        }
+        Some(Err(error)) => {
+            complain(error);
+            1
+        }
+        Some(Ok(report)) => tell(&report),
+    };
+    // Not by returning, which would wait for a read that may never end, such as that of a pipe.
+    process::exit(status);
 }
 
 /// Starts the actors, waits until the readers are done, and asks the counters for what they have.
@@ -177,6 +152,28 @@ async fn count(args: Args, console: &Addr<Console>) -> Result<Report, Error> {
         distinct: summaries.iter().map(|it| it.distinct).sum(),
         top: top_of_all(summaries.into_iter().map(|it| it.top), args.top),
     })
+}
+
+/// Prints the report and gives the exit status.
+fn tell(report: &Report) -> i32 {
+    match print(report) {
+        // Whoever reads the output has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            complain(format_args!("standard output: {error}"));
+            return 1;
+        }
+        Ok(()) => {}
+    }
+    let Totals {
+        faults, too_long, ..
+    } = report.totals;
+    if too_long != 0 {
+        complain(format_args!(
+            "{too_long} words are longer than {LONGEST} bytes and only in the sum"
+        ));
+    }
+    i32::from(faults + too_long != 0)
 }
 
 /// The words as `uniq -c` prints them, then the totals.

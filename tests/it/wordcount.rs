@@ -399,6 +399,39 @@ fn an_interrupt_ends_it() {
     assert_eq!(output.stderr, b"wordcount: interrupted\n");
 }
 
+/// Whoever listens may go away: what it has to say is lost then, and it ends as otherwise.
+#[cfg(unix)]
+#[test]
+#[cfg_attr(miri, ignore = "runs programs")]
+fn needs_no_one_to_listen() {
+    let run = |text: &[u8], is_heard: bool| {
+        let mut command = Command::new(binary());
+        command.arg("/dev/stdin").stdin(Stdio::piped());
+        let spawned = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.expect("the example runs");
+        // It says nothing before it has read all.
+        if is_heard {
+            drop(child.stderr.take());
+        } else {
+            drop(child.stdout.take());
+        }
+        let mut pipe = child.stdin.take().expect("a pipe");
+        pipe.write_all(text).expect("it reads");
+        drop(pipe);
+        child.wait_with_output().expect("it ends")
+    };
+    let mut text = b"word ".to_vec();
+    text.extend(vec![b'a'; LONGEST + 1]);
+    let output = run(&text, true);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(parse(&output).0, [("word".to_owned(), 1)]);
+    let output = run(b"word", false);
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
 /// A pipe is read as it comes, and its end is its end.
 #[cfg(unix)]
 #[test]
