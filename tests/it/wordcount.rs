@@ -257,7 +257,7 @@ fn counts_any_bytes() {
         Vec::new(),
         b"no line end".to_vec(),
         b"\xff\xfe\x00w\x00o\xc3\xa4rd".to_vec(),
-        random.text(9 << 20, 200),
+        random.text(5 << 20, 200),
         b"one line ".repeat(1 << 19),
     ];
     texts.extend((0..50).map(|n| random.text(n * 100, 5)));
