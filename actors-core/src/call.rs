@@ -118,10 +118,13 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// An ask made [from a future](Self::from_future) is posted without effect: the future runs
     /// when the reply is polled.
     pub fn post(mut self) -> Result<Reply<R>, AskError> {
+        if let Stage::Draft(call) | Stage::Room(call, _) = &mut self.stage {
+            self.watch.over();
+            address(call, &mut self.timeout, &mut self.watch)?;
+        }
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Draft(call) | Stage::Room(call, _) => {
-                self.watch.over();
-                self.stage = Stage::Draft(self.address(call)?);
+                self.stage = Stage::Draft(call);
                 self.offer().map_err(|(refused, _)| match refused {
                     Refused::Full => AskError::Full,
                     Refused::Closed => AskError::Closed,
@@ -180,91 +183,157 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         }
     }
 
-    /// Settles the deadline, and writes it and the asker on the message.
-    fn address(&mut self, mut call: Call<'a, R, Cell>) -> Result<Call<'a, R, Cell>, AskError> {
-        let inherited = self.watch.begin(call.tx().beside().id);
-        if self.watch.waits.is_none() && self.timeout.is_none() {
-            return Ok(call);
+    #[inline]
+    fn poll_draft(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Draft(call) = &mut self.stage else {
+            unreachable!("called with a draft");
+        };
+        address(call, &mut self.timeout, &mut self.watch)?;
+        let queue = call.tx().queue();
+        if let Err(path) = self.watch.wait() {
+            return Poll::Ready(Err(deadlock(path)));
         }
-        if inherited.time().is_some_and(|time| time <= Instant::now()) {
-            return Err(AskError::TimedOut {
-                may_have_run: false,
-            });
+        match queue.try_room() {
+            Ok(()) => self.post_in_room(cx),
+            Err(Refused::Closed) => Poll::Ready(Err(AskError::Closed)),
+            Err(Refused::Full) => self.wait_for_room(cx),
         }
-        if let Some(limit) = self.timeout.take() {
-            if let Some(time) = Instant::now().checked_add(limit) {
-                self.watch.deadline = self.watch.deadline.min(Deadline::at(time));
-            }
-        }
-        self.watch.write_on(&mut call);
-        Ok(call)
     }
 
-    fn poll_draft(
-        &mut self,
-        mut call: Call<'a, R, Cell>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<R, AskError>> {
-        call = match self.address(call) {
-            Ok(call) => call,
-            Err(error) => return Poll::Ready(Err(error)),
+    #[cold]
+    fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        if let Err(path) = self.watch.wait_for_room() {
+            return Poll::Ready(Err(deadlock(path)));
+        }
+        if let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) {
+            let room = Box::pin(call.tx().queue().room());
+            self.stage = Stage::Room(call, room);
+        }
+        self.poll_room(cx)
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Room(_, room) = &mut self.stage else {
+            unreachable!("called with an ask that waits for room");
         };
-        if let Err(path) = self.watch.wait() {
-            return Poll::Ready(Err(AskError::Deadlock {
-                path,
-                may_have_run: false,
-            }));
-        }
-        match call.tx().queue().try_room() {
-            Ok(()) => self.post_in_room(call, cx),
-            Err(Refused::Closed) => Poll::Ready(Err(AskError::Closed)),
-            Err(Refused::Full) => {
-                if let Err(path) = self.watch.wait_for_room() {
-                    return Poll::Ready(Err(AskError::Deadlock {
-                        path,
-                        may_have_run: false,
-                    }));
+        match room.as_mut().poll(cx) {
+            Poll::Ready(Ok(())) => match self.watch.wait() {
+                Ok(()) => self.post_in_room(cx),
+                Err(path) => {
+                    if let Stage::Room(call, _) = &self.stage {
+                        call.tx().queue().give_back();
+                    }
+                    Poll::Ready(Err(deadlock(path)))
                 }
-                let room = Box::pin(call.tx().queue().room());
-                self.stage = Stage::Room(call, room);
-                Poll::Pending
-            }
+            },
+            Poll::Ready(Err(_)) => Poll::Ready(Err(AskError::Closed)),
+            Poll::Pending => self.watch.poll_timer(cx).map(|()| {
+                Err(AskError::TimedOut {
+                    may_have_run: false,
+                })
+            }),
         }
+    }
+
+    /// Posts the ask, for which room was taken.
+    #[inline]
+    fn post_in_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let (Stage::Draft(mut call) | Stage::Room(mut call, _)) =
+            mem::replace(&mut self.stage, Stage::Over)
+        else {
+            unreachable!("called with an ask that was not posted");
+        };
+        call.set_waker(cx.waker());
+        let Ok(pending) = call.post() else {
+            return Poll::Ready(Err(AskError::Closed));
+        };
+        self.stage = Stage::Posted(pending);
+        if self.watch.deadline.is_some() {
+            // Sets the timer.
+            return self.poll_posted(cx);
+        }
+        Poll::Pending
     }
 
     #[inline]
-    fn post_in_room(
-        &mut self,
-        mut call: Call<'a, R, Cell>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<R, AskError>> {
-        call.set_waker(cx.waker());
-        match call.post() {
-            Ok(pending) => {
-                self.stage = Stage::Posted(pending);
-                // The timer, if any, is set by the next turn of the loop.
-                if self.watch.deadline.is_some() {
-                    self.poll_posted(cx)
-                } else {
-                    Poll::Pending
-                }
+    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Posted(pending) = &mut self.stage else {
+            unreachable!("called with an ask that was posted");
+        };
+        if !pending.poll(cx.waker()) && self.watch.poll_timer(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("it was posted just now");
+        };
+        Poll::Ready(self.watch.result(pending))
+    }
+
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Future(future) = &mut self.stage else {
+            unreachable!("called with a future");
+        };
+        if let Some(limit) = self.timeout.take() {
+            self.watch.deadline = Instant::now()
+                .checked_add(limit)
+                .map_or(Deadline::NONE, Deadline::at);
+        }
+        match future.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => {
+                let timed_out = self.watch.poll_timer(cx);
+                timed_out.map(|()| Err(AskError::TimedOut { may_have_run: true }))
             }
-            Err(_) => Poll::Ready(Err(AskError::Closed)),
         }
     }
 
-    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
-            return Poll::Pending;
-        };
-        match self.watch.poll(pending, cx) {
-            Ok(result) => Poll::Ready(result),
-            Err(pending) => {
-                self.stage = Stage::Posted(pending);
-                Poll::Pending
-            }
+    #[cold]
+    fn take_value(&mut self) -> Result<R, AskError> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Value(result) => result,
+            _ => panic!("an ask was polled after it was ready"),
         }
     }
+
+    /// Ends without an answer from the actor.
+    #[cold]
+    fn end(&mut self, result: Result<R, AskError>) -> Poll<Result<R, AskError>> {
+        self.stage = Stage::Over;
+        self.watch.over();
+        Poll::Ready(result)
+    }
+}
+
+fn deadlock(path: DeadlockPath) -> AskError {
+    AskError::Deadlock {
+        path,
+        may_have_run: false,
+    }
+}
+
+/// Settles the deadline, and writes it and the asker on the message.
+#[inline]
+fn address<R>(
+    call: &mut Call<'_, R, Cell>,
+    timeout: &mut Option<Duration>,
+    watch: &mut Watch,
+) -> Result<(), AskError> {
+    let inherited = watch.begin(call.tx().beside().id);
+    if watch.waits.is_none() && timeout.is_none() {
+        return Ok(());
+    }
+    if inherited.time().is_some_and(|time| time <= Instant::now()) {
+        return Err(AskError::TimedOut {
+            may_have_run: false,
+        });
+    }
+    if let Some(limit) = timeout.take() {
+        if let Some(time) = Instant::now().checked_add(limit) {
+            watch.deadline = watch.deadline.min(Deadline::at(time));
+        }
+    }
+    watch.write_on(call);
+    Ok(())
 }
 
 impl<R: Send + 'static> Future for Ask<'_, R> {
@@ -275,68 +344,19 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
     /// When polled again after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Each stage is polled where it lies: moving it out and back stalls the processor, which
+        // takes longer than the rest.
         let this = &mut *self;
-        loop {
-            match mem::replace(&mut this.stage, Stage::Over) {
-                Stage::Posted(pending) => match this.watch.poll(pending, cx) {
-                    Ok(result) => return Poll::Ready(result),
-                    Err(pending) => {
-                        this.stage = Stage::Posted(pending);
-                        return Poll::Pending;
-                    }
-                },
-                Stage::Draft(call) => match this.poll_draft(call, cx) {
-                    Poll::Pending if matches!(this.stage, Stage::Room(..)) => {}
-                    polled => {
-                        if polled.is_ready() {
-                            this.watch.over();
-                        }
-                        return polled;
-                    }
-                },
-                Stage::Room(call, mut room) => {
-                    match room.as_mut().poll(cx) {
-                        Poll::Ready(Ok(())) => {
-                            if let Err(path) = this.watch.wait() {
-                                call.tx().queue().give_back();
-                                let may_have_run = false;
-                                return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
-                            }
-                            return this.post_in_room(call, cx);
-                        }
-                        Poll::Ready(Err(_)) => {
-                            this.watch.over();
-                            return Poll::Ready(Err(AskError::Closed));
-                        }
-                        Poll::Pending => {}
-                    }
-                    if this.watch.poll_timer(cx).is_ready() {
-                        this.watch.over();
-                        return Poll::Ready(Err(AskError::TimedOut {
-                            may_have_run: false,
-                        }));
-                    }
-                    this.stage = Stage::Room(call, room);
-                    return Poll::Pending;
-                }
-                Stage::Value(result) => return Poll::Ready(result),
-                Stage::Future(mut future) => {
-                    if let Some(limit) = this.timeout.take() {
-                        this.watch.deadline = Instant::now()
-                            .checked_add(limit)
-                            .map_or(Deadline::NONE, Deadline::at);
-                    }
-                    if let Poll::Ready(result) = future.as_mut().poll(cx) {
-                        return Poll::Ready(result);
-                    }
-                    if this.watch.poll_timer(cx).is_ready() {
-                        return Poll::Ready(Err(AskError::TimedOut { may_have_run: true }));
-                    }
-                    this.stage = Stage::Future(future);
-                    return Poll::Pending;
-                }
-                Stage::Over => panic!("an ask was polled after it was ready"),
-            }
+        let polled = match &this.stage {
+            Stage::Posted(_) => return this.poll_posted(cx),
+            Stage::Draft(_) => this.poll_draft(cx),
+            Stage::Room(..) => this.poll_room(cx),
+            Stage::Future(_) => this.poll_future(cx),
+            Stage::Value(_) | Stage::Over => return Poll::Ready(this.take_value()),
+        };
+        match polled {
+            Poll::Ready(result) => this.end(result),
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -529,20 +549,18 @@ impl<R: Send + 'static> Future for Reply<R> {
                 this.stage = Posted::Future(future);
                 Poll::Pending
             }
-            Posted::Pending(pending) => {
+            Posted::Pending(mut pending) => {
                 if !pending.is_ready() {
                     if let Err(path) = this.watch.wait() {
                         let may_have_run = !matches!(pending.abandon(), Abandoned::Withdrawn);
                         return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
                     }
                 }
-                match this.watch.poll(pending, cx) {
-                    Ok(result) => Poll::Ready(result),
-                    Err(pending) => {
-                        this.stage = Posted::Pending(pending);
-                        Poll::Pending
-                    }
+                if pending.poll(cx.waker()) || this.watch.poll_timer(cx).is_ready() {
+                    return Poll::Ready(this.watch.result(pending));
                 }
+                this.stage = Posted::Pending(pending);
+                Poll::Pending
             }
             Posted::Taken => panic!("a reply was polled after its result was taken"),
         }
@@ -675,29 +693,20 @@ impl Watch {
         }
     }
 
-    /// The result, or the ask back.
+    /// What has become of an ask that has a result, or that has waited long enough.
     #[inline]
-    fn poll<R>(
-        &mut self,
-        pending: Pending<R>,
-        cx: &mut Context<'_>,
-    ) -> Result<Result<R, AskError>, Pending<R>> {
-        let mut pending = pending;
-        if pending.poll(cx.waker()) {
-            self.over();
-            return Ok(pending.take());
-        }
-        if self.poll_timer(cx).is_pending() {
-            return Err(pending);
-        }
+    fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
         self.over();
-        Ok(match pending.abandon() {
+        if pending.is_ready() {
+            return pending.take();
+        }
+        match pending.abandon() {
+            Abandoned::Done(result) => result,
             Abandoned::Withdrawn => Err(AskError::TimedOut {
                 may_have_run: false,
             }),
             Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
-            Abandoned::Done(result) => result,
-        })
+        }
     }
 
     /// Ready when the deadline has passed.
