@@ -98,7 +98,7 @@ async fn main() -> Result<(), Error> {
     // What makes the state runs on the thread where it stays.
     let printer = SpawnOptions::new()
         .name("printer")
-        .spawn_thread(|| Printer {
+        .spawn_local_thread(|| Printer {
             out: io::stdout().lock(),
             lines: 0,
         })?;

@@ -26,7 +26,7 @@ use std::future::Future;
     label = "not an actor",
     note = "add `#[derive(Actor)]` to `{Self}`, or write `impl Actor for {Self} {{}}` to fill in \
             the hooks",
-    note = "a `LocalActor` goes with `spawn_local`, `spawn_thread` and `#[handlers(local)]`"
+    note = "a `LocalActor` goes with `spawn_local`, `spawn_local_thread` and `#[handlers(local)]`"
 )]
 pub trait Actor: Sized + Send + 'static {
     /// Runs before the first message. With an error, or a panic, the actor ends without having

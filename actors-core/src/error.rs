@@ -40,7 +40,7 @@ impl fmt::Display for StopReason {
             Self::Normal => f.write_str("stopped"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Panicked(text) => write!(f, "panicked: {text}"),
-            Self::Killed => f.write_str("killed"),
+            Self::Killed => f.write_str("was killed"),
         }
     }
 }

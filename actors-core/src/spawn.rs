@@ -184,16 +184,33 @@ impl SpawnOptions {
         Ok(addr)
     }
 
-    /// Starts an actor on a thread of its own, where it may block. The thread is named like the
-    /// actor and ends with it. The actor need not be `Send`: `make` makes it there.
+    /// Starts an actor on a thread of its own, where its handlers may block. The thread is named
+    /// like the actor and ends with it.
     ///
     /// Timers and sockets are those of the current runtime; outside of one the thread gets its own.
     ///
     /// # Errors
     ///
     /// `ZeroCapacity`, `NameTaken`, `Thread`.
-    pub fn spawn_thread<A: LocalActor>(
+    pub fn spawn_thread<A: Actor>(self, actor: A) -> Result<Addr<A>, SpawnError> {
+        self.spawn_on_thread(&Hooks::<A>::OF_ACTOR, move || actor)
+    }
+
+    /// The same for an actor that need not be `Send`: `make` makes it on its thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn_thread`](Self::spawn_thread).
+    pub fn spawn_local_thread<A: LocalActor>(
         self,
+        make: impl FnOnce() -> A + Send + 'static,
+    ) -> Result<Addr<A>, SpawnError> {
+        self.spawn_on_thread(&Hooks::<A>::OF_LOCAL_ACTOR, make)
+    }
+
+    fn spawn_on_thread<A: 'static>(
+        self,
+        hooks: &'static Hooks<A>,
         make: impl FnOnce() -> A + Send + 'static,
     ) -> Result<Addr<A>, SpawnError> {
         let (addr, shell) = self.make::<A>(None)?;
@@ -202,7 +219,7 @@ impl SpawnOptions {
         let runtime = Handle::try_current().ok();
         let spawned = thread::Builder::new()
             .name(name)
-            .spawn(move || thread_main(shell, runtime, make));
+            .spawn(move || thread_main(shell, hooks, runtime, make));
         match spawned {
             Ok(_) => Ok(addr),
             Err(error) => {
@@ -276,7 +293,12 @@ impl Default for SpawnOptions {
     }
 }
 
-fn thread_main<A: LocalActor>(shell: Shell<A>, runtime: Option<Handle>, make: impl FnOnce() -> A) {
+fn thread_main<A: 'static>(
+    shell: Shell<A>,
+    hooks: &'static Hooks<A>,
+    runtime: Option<Handle>,
+    make: impl FnOnce() -> A,
+) {
     let actor = match catch_unwind(AssertUnwindSafe(make)) {
         Ok(actor) => actor,
         Err(payload) => {
@@ -286,7 +308,7 @@ fn thread_main<A: LocalActor>(shell: Shell<A>, runtime: Option<Handle>, make: im
     };
     let life = shell.live(actor);
     // Unconstrained, since here it is right to block: this is nobody else's thread.
-    let task = tokio::task::unconstrained(run::<A, OneThread>(life, &Hooks::<A>::OF_LOCAL_ACTOR));
+    let task = tokio::task::unconstrained(run::<A, OneThread>(life, hooks));
     match runtime {
         Some(runtime) => runtime.block_on(task),
         None => match tokio::runtime::Builder::new_current_thread()

@@ -119,7 +119,7 @@ async fn count(args: Args, console: &Addr<Console>) -> Result<Report, Error> {
             options.spawn(Counter::default())
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let walk = SpawnOptions::new().spawn_thread({
+    let walk = SpawnOptions::new().spawn_local_thread({
         let (paths, console) = (args.paths, console.clone());
         move || Walk::new(paths, PART, console)
     })?;

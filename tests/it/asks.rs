@@ -438,10 +438,10 @@ fn outcome(state: State, end: End) -> &'static str {
         (_, End::Stop | End::LastAddress) => "7",
         (State::Running, End::StopNow | End::Fail) => "7",
         (State::Running, End::Kill | End::Runtime) => {
-            "no reply: the actor killed; may have run: true"
+            "no reply: the actor was killed; may have run: true"
         }
         (State::Queued, End::Kill | End::Runtime) => {
-            "no reply: the actor killed; may have run: false"
+            "no reply: the actor was killed; may have run: false"
         }
         (State::Running, End::Panic) => "no reply: the actor panicked: over; may have run: true",
         (State::Queued, End::Panic) => "no reply: the actor panicked: over; may have run: false",

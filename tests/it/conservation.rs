@@ -350,7 +350,7 @@ async fn dead_letters_say_what_to_whom_and_why() {
     type End = fn(&Addr<Worker>, &Gate);
     let ends: [(End, &str); 4] = [
         (|worker, _| worker.stop_now(), "the actor stopped"),
-        (|worker, _| worker.kill(), "the actor killed"),
+        (|worker, _| worker.kill(), "the actor was killed"),
         (|_, gate| gate.open(), "the actor panicked: over"),
         (|_, gate| gate.open(), "the actor failed: over"),
     ];

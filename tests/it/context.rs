@@ -849,7 +849,7 @@ async fn thread_actor_may_block() {
     let asked = desk.clone();
     let worker = SpawnOptions::new()
         .name("worker 1")
-        .spawn_thread(move || Worker {
+        .spawn_local_thread(move || Worker {
             desk: asked,
             made_by: thread::current().id(),
             _not_send: Rc::new(()),
@@ -867,7 +867,7 @@ async fn thread_actor_may_block() {
 
 #[test]
 fn thread_actor_needs_no_runtime() {
-    let counter = SpawnOptions::new().spawn_thread(|| Shared {
+    let counter = SpawnOptions::new().spawn_local_thread(|| Shared {
         notes: Rc::default(),
     });
     let counter = counter.expect("it starts");
@@ -878,7 +878,7 @@ fn thread_actor_needs_no_runtime() {
 
 #[test]
 fn thread_actor_whose_maker_panics_has_ended() {
-    let shared = SpawnOptions::new().spawn_thread(|| -> Shared { panic!("in its maker") });
+    let shared = SpawnOptions::new().spawn_local_thread(|| -> Shared { panic!("in its maker") });
     let shared = shared.expect("its thread starts");
     shared
         .blocking_ask(Write { n: 1 })
@@ -904,8 +904,10 @@ fn spawning_outside_of_a_runtime_names_the_cure() {
     let payload = panicked.expect_err("it has no way to return an error");
     let said = payload.downcast_ref::<String>().expect("a text");
     assert_eq!(*said, text);
-    let error = SpawnOptions::new().capacity(0).spawn_thread(|| Shared {
-        notes: Rc::default(),
-    });
+    let error = SpawnOptions::new()
+        .capacity(0)
+        .spawn_local_thread(|| Shared {
+            notes: Rc::default(),
+        });
     assert!(matches!(error, Err(SpawnError::ZeroCapacity)));
 }

@@ -94,7 +94,7 @@ async fn a_capacity_of_zero_is_refused() {
         none().spawn(Worker::default()).map(drop).unwrap_err(),
         none().start(Worker::default()).await.map(drop).unwrap_err(),
         none().spawn_local(Local).map(drop).unwrap_err(),
-        none().spawn_thread(|| Local).map(drop).unwrap_err(),
+        none().spawn_local_thread(|| Local).map(drop).unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, SpawnError::ZeroCapacity), "{error}");

@@ -535,7 +535,7 @@ fn refuse_local(slot: Slot) -> ! {
     slot.discard(&AskError::Closed);
     panic!(
         "the handler of `{name}` is a `LocalHandler`, whose future must stay on one thread; spawn \
-         the actor with `spawn_local` or `spawn_thread`"
+         the actor with `spawn_local` or `spawn_local_thread`"
     );
 }
 
