@@ -41,9 +41,14 @@ fn registered(name: &'static str) -> Result<Addr<Echo>, SpawnError> {
     SpawnOptions::new().registered(name).spawn(Echo)
 }
 
+/// How an actor is brought to its end.
+type End = fn(&Addr<Echo>);
+/// Whether that is the reason it gives.
+type Reason = fn(&StopReason) -> bool;
+
 #[actors_core::test]
 async fn stopped_gives_the_reason_to_all_who_wait() {
-    let cases: [(fn(&Addr<Echo>), fn(&StopReason) -> bool); 6] = [
+    let cases: [(End, Reason); 6] = [
         (|addr| addr.stop(), StopReason::is_normal),
         (|addr| addr.stop_now(), StopReason::is_normal),
         (

@@ -58,7 +58,7 @@ impl Echo {
         answered.collect()
     }
 
-    async fn pass_on(&mut self, to: Addr<Echo>, n: u64, ctx: &mut Context<Self>) -> u64 {
+    async fn pass_on(&mut self, to: Addr<Self>, n: u64, ctx: &mut Context<Self>) -> u64 {
         ctx.forward(&to, Echoed { n }).await
     }
 

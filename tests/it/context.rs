@@ -96,7 +96,7 @@ impl Desk {
     }
 
     /// Answered by a task that the gate lets go on.
-    async fn from_a_task(&mut self, gate: Gate, ctx: &mut Context<Self>) -> u32 {
+    async fn in_a_task(&mut self, gate: Gate, ctx: &mut Context<Self>) -> u32 {
         ctx.defer(|reply| {
             tokio::spawn(async move {
                 gate.pass().await;
@@ -114,7 +114,7 @@ impl Desk {
         self.waiting.len()
     }
 
-    async fn pass_on(&mut self, to: Addr<Desk>, n: u32, ctx: &mut Context<Self>) -> Option<u32> {
+    async fn pass_on(&mut self, to: Addr<Self>, n: u32, ctx: &mut Context<Self>) -> Option<u32> {
         ctx.forward(&to, File(n)).await
     }
 
@@ -134,15 +134,15 @@ impl Desk {
         ctx.pipe(from, |n| Note { n: n.unwrap_or(0) });
     }
 
-    fn watch(&mut self, other: Addr<Desk>, ctx: &mut Context<Self>) {
+    fn watch(&mut self, other: Addr<Self>, ctx: &mut Context<Self>) {
         ctx.watch(&other);
     }
 
-    fn unwatch(&mut self, other: Addr<Desk>, ctx: &mut Context<Self>) {
+    fn unwatch(&mut self, other: Addr<Self>, ctx: &mut Context<Self>) {
         ctx.unwatch(&other);
     }
 
-    async fn unwatch_late(&mut self, other: Addr<Desk>, gate: Gate, ctx: &mut Context<Self>) {
+    async fn unwatch_late(&mut self, other: Addr<Self>, gate: Gate, ctx: &mut Context<Self>) {
         gate.pass().await;
         ctx.unwatch(&other);
     }
@@ -157,7 +157,7 @@ impl Desk {
     }
 
     /// A blocking call where it must not be made.
-    async fn block(&mut self, other: Addr<Desk>) -> bool {
+    async fn block(&mut self, other: Addr<Self>) -> bool {
         let asked = other.blocking_ask(Log);
         let sent = other.blocking_send(Note { n: 1 });
         matches!(asked, Err(AskError::WouldBlock))
@@ -190,10 +190,7 @@ async fn held(room: usize) -> (Addr<Desk>, Gate) {
 async fn deferred_reply_is_answered_from_a_task() {
     let desk = desk(true);
     let gate = Gate::default();
-    let reply = desk
-        .from_a_task(gate.clone())
-        .post()
-        .expect("there is room");
+    let reply = desk.in_a_task(gate.clone()).post().expect("there is room");
     gate.reached().await;
     assert_eq!(
         desk.ask(File(1)).await.expect("it goes on meanwhile"),
@@ -208,10 +205,7 @@ async fn deferred_reply_is_answered_from_a_task() {
 async fn deferred_reply_is_answered_after_the_end_of_its_actor() {
     let desk = desk(true);
     let gate = Gate::default();
-    let reply = desk
-        .from_a_task(gate.clone())
-        .post()
-        .expect("there is room");
+    let reply = desk.in_a_task(gate.clone()).post().expect("there is room");
     gate.reached().await;
     desk.stop();
     assert!(desk.stopped().await.is_normal());

@@ -38,7 +38,7 @@ struct Branch {
     /// `started` fails after the children were started.
     fails: bool,
     /// A child that nobody has an address of would stop at once.
-    children: Vec<Addr<Branch>>,
+    children: Vec<Addr<Self>>,
 }
 
 impl Branch {

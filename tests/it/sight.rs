@@ -32,11 +32,11 @@ impl Seen {
         panic!("in sight");
     }
 
-    fn bear(&mut self, ctx: &mut Context<Self>) -> Addr<Seen> {
-        ctx.spawn(Seen)
+    fn bear(&mut self, ctx: &mut Context<Self>) -> Addr<Self> {
+        ctx.spawn(Self)
     }
 
-    async fn ask_other(&mut self, other: Addr<Seen>) -> u32 {
+    async fn ask_other(&mut self, other: Addr<Self>) -> u32 {
         other.answer(1).await.expect("it lives")
     }
 }
