@@ -54,7 +54,9 @@ where
     F: Future<Output = R>,
     C: Fn(&'static mut O, M) -> F + Copy,
 {
-    let node = Box::new(Node::<O, M, R, F, C> {
+    // Made where it is to lie: copying one that was made on the stack stalls the processor.
+    let node = Box::leak(Box::new_uninit());
+    let node = node.write(Node::<O, M, R, F, C> {
         cell: ReplyCell::new(
             const {
                 if LOCAL {
@@ -69,7 +71,7 @@ where
         }),
         _types: PhantomData,
     });
-    Draft(NonNull::from(Box::leak(node)).cast())
+    Draft(NonNull::from(node).cast())
 }
 
 impl<R> Draft<R> {
