@@ -381,6 +381,10 @@ fn millis(limit: Duration) -> u32 {
 
 /// `a::b::Name<c::D>` without its path: `Name`.
 fn short_name(type_name: &'static str) -> &'static str {
-    let plain = type_name.split('<').next().unwrap_or(type_name);
-    plain.rsplit("::").next().unwrap_or(plain)
+    // By bytes, since each spawn comes by here: `<` and `:` are not part of any other character.
+    let bytes = type_name.as_bytes();
+    let end = bytes.iter().position(|&byte| byte == b'<');
+    let end = end.unwrap_or(bytes.len());
+    let path = bytes[..end].iter().rposition(|&byte| byte == b':');
+    &type_name[path.map_or(0, |colon| colon + 1)..end]
 }
