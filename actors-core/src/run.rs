@@ -198,30 +198,35 @@ async fn stop_children(parent: &Keep<Cell>, limit: Duration) {
             .flatten()
     };
     while let Some(child) = last() {
-        child.queue().close();
-        let in_time = {
-            let mut ended = pin!(tokio::time::timeout(limit, ended_kept(child.clone())));
-            poll_fn(|cx| {
-                if parent.queue().is_killed() {
-                    return Poll::Ready(false);
-                }
-                ended.as_mut().poll(cx).map(|ended| ended.is_ok())
-            })
-            .await
-        };
-        if !in_time {
-            let actor = child.beside().actor_name();
-            if !parent.queue().is_killed() {
-                tracing::warn!(%actor, ?limit, "killed: it did not stop in time");
-            }
-            child.queue().kill();
-            // One that never awaits cannot be killed, and must not hold up its parent.
-            let _ = tokio::time::timeout(AFTER_KILL, ended_kept(child.clone())).await;
-        }
-        parent
-            .beside()
-            .scope_if_any(|scope| scope.remove_child(child.beside().id));
+        // Boxed: else each actor would have room for this in it all its life.
+        Box::pin(stop_child(parent, &child, limit)).await;
     }
+}
+
+async fn stop_child(parent: &Keep<Cell>, child: &Keep<Cell>, limit: Duration) {
+    child.queue().close();
+    let in_time = {
+        let mut ended = pin!(tokio::time::timeout(limit, ended_kept(child.clone())));
+        poll_fn(|cx| {
+            if parent.queue().is_killed() {
+                return Poll::Ready(false);
+            }
+            ended.as_mut().poll(cx).map(|ended| ended.is_ok())
+        })
+        .await
+    };
+    if !in_time {
+        let actor = child.beside().actor_name();
+        if !parent.queue().is_killed() {
+            tracing::warn!(%actor, ?limit, "killed: it did not stop in time");
+        }
+        child.queue().kill();
+        // One that never awaits cannot be killed, and must not hold up its parent.
+        let _ = tokio::time::timeout(AFTER_KILL, ended_kept(child.clone())).await;
+    }
+    parent
+        .beside()
+        .scope_if_any(|scope| scope.remove_child(child.beside().id));
 }
 
 /// How long a parent waits for a child that it has killed.
