@@ -1,18 +1,10 @@
-//! What can be seen of actors: snapshots, events, and what is told to `tracing`.
+//! What can be seen of actors: snapshots and events.
 use crate::gate::Gate;
 use actors_core::{
     Actor, ActorInfo, ActorState, Addr, Capacity, Context, DeadLetterReason, Event, Events,
     SpawnOptions, StopReason, Timings, actor_count, actors, events, handlers,
 };
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Instrument, Level, Subscriber};
-use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
 
 #[derive(Actor, Default)]
 struct Seen;
@@ -20,7 +12,6 @@ struct Seen;
 #[handlers]
 impl Seen {
     fn answer(&mut self, n: u32) -> u32 {
-        tracing::info!("in a handler");
         n
     }
 
@@ -34,10 +25,6 @@ impl Seen {
 
     fn bear(&mut self, ctx: &mut Context<Self>) -> Addr<Self> {
         ctx.spawn(Self)
-    }
-
-    async fn ask_other(&mut self, other: Addr<Self>) -> u32 {
-        other.answer(1).await.expect("it lives")
     }
 }
 
@@ -208,231 +195,4 @@ async fn stuck_handler_is_reported() {
     assert!(running >= limit);
     seen.kill();
     seen.stopped().await;
-}
-
-/// A span, as it was opened.
-#[derive(Clone, Debug)]
-struct Opened {
-    name: &'static str,
-    level: Level,
-    fields: String,
-    parent: Option<u64>,
-    follows: Vec<u64>,
-    closed: bool,
-}
-
-/// Notes all spans and events of this thread.
-#[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Noted>>);
-
-#[derive(Default)]
-struct Noted {
-    /// In the order in which they were opened.
-    spans: Vec<Opened>,
-    by_id: HashMap<u64, usize>,
-    /// Level, fields, and the index of the span that it lies in.
-    events: Vec<(Level, String, Option<usize>)>,
-}
-
-impl Notes {
-    fn lock(&self) -> MutexGuard<'_, Noted> {
-        self.0.lock().expect("nobody panics with it")
-    }
-
-    /// The spans of this name, with their numbers.
-    fn spans(&self, name: &str) -> Vec<(usize, Opened)> {
-        let noted = self.lock();
-        let spans = noted.spans.iter().cloned().enumerate();
-        spans.filter(|(_, span)| span.name == name).collect()
-    }
-
-    /// The one event with this in its fields.
-    fn event(&self, with: &str) -> (Level, String, Option<usize>) {
-        let noted = self.lock();
-        let mut found = noted.events.iter().filter(|event| event.1.contains(with));
-        let event = found
-            .next()
-            .unwrap_or_else(|| panic!("{with}: {:?}", noted.events));
-        assert!(found.next().is_none(), "{with} twice: {:?}", noted.events);
-        event.clone()
-    }
-}
-
-#[derive(Default)]
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.push_str(&format!("{field}={value:?};"));
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
-    fn on_new_span(&self, attrs: &Attributes<'_>, id: &Id, ctx: LayerContext<'_, S>) {
-        let mut fields = Fields::default();
-        attrs.record(&mut fields);
-        let parent = ctx.span(id).and_then(|span| span.parent());
-        let mut noted = self.lock();
-        let parent = parent.and_then(|parent| noted.by_id.get(&parent.id().into_u64()).copied());
-        let at = noted.spans.len();
-        noted.by_id.insert(id.into_u64(), at);
-        noted.spans.push(Opened {
-            name: attrs.metadata().name(),
-            level: *attrs.metadata().level(),
-            fields: fields.0,
-            parent: parent.map(|parent| parent as u64),
-            follows: Vec::new(),
-            closed: false,
-        });
-    }
-
-    fn on_record(&self, _id: &Id, _values: &Record<'_>, _ctx: LayerContext<'_, S>) {}
-
-    fn on_follows_from(&self, id: &Id, follows: &Id, _ctx: LayerContext<'_, S>) {
-        let mut noted = self.lock();
-        let (Some(&at), Some(&of)) = (
-            noted.by_id.get(&id.into_u64()),
-            noted.by_id.get(&follows.into_u64()),
-        ) else {
-            return;
-        };
-        noted.spans[at].follows.push(of as u64);
-    }
-
-    fn on_event(&self, event: &tracing::Event<'_>, ctx: LayerContext<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let span = ctx.event_span(event).map(|span| span.id().into_u64());
-        let mut noted = self.lock();
-        let span = span.and_then(|span| noted.by_id.get(&span).copied());
-        noted
-            .events
-            .push((*event.metadata().level(), fields.0, span));
-    }
-
-    fn on_close(&self, id: Id, _ctx: LayerContext<'_, S>) {
-        let mut noted = self.lock();
-        if let Some(at) = noted.by_id.remove(&id.into_u64()) {
-            noted.spans[at].closed = true;
-        }
-    }
-}
-
-/// Notes what this thread does until the guard is dropped.
-fn note() -> (Notes, tracing::subscriber::DefaultGuard) {
-    let notes = Notes::default();
-    let subscriber = tracing_subscriber::registry().with(notes.clone());
-    (notes, tracing::subscriber::set_default(subscriber))
-}
-
-#[actors_core::test(flavor = "current_thread")]
-async fn spans_of_lives_and_messages_are_linked() {
-    let (notes, _guard) = note();
-    let seen = SpawnOptions::new()
-        .name("traced")
-        .spawn(Seen)
-        .expect("it starts");
-    let caller = tracing::info_span!("caller");
-    let (asked, told) = async { (seen.answer(1).await, seen.tell(Answer { n: 2 })) }
-        .instrument(caller.clone())
-        .await;
-    asked.expect("it lives");
-    told.expect("there is room");
-    // Sent from nowhere.
-    seen.answer(3).await.expect("it lives");
-    let at = notes.spans("caller")[0].0 as u64;
-
-    let lives = notes.spans("actor");
-    assert_eq!(lives.len(), 1, "{lives:?}");
-    assert!(
-        lives[0].1.fields.contains(&format!("traced{}", seen.id())),
-        "{lives:?}"
-    );
-    assert_eq!(lives[0].1.level, Level::INFO);
-    assert!(!lives[0].1.closed);
-
-    let handled = notes.spans("handle");
-    let answers: Vec<_> = handled
-        .iter()
-        .filter(|span| span.1.fields.contains("Answer"))
-        .collect();
-    assert_eq!(answers.len(), 3, "{handled:?}");
-    assert!(
-        answers
-            .iter()
-            .all(|span| span.1.level == Level::DEBUG && span.1.closed)
-    );
-    let links = |n: usize| (answers[n].1.parent, answers[n].1.follows.as_slice());
-    assert_eq!(
-        links(0),
-        (Some(at), [].as_slice()),
-        "an ask is a part of what its asker does"
-    );
-    assert_eq!(
-        links(1),
-        (None, [at].as_slice()),
-        "a tell is a consequence of it"
-    );
-    assert_eq!(links(2), (None, [].as_slice()));
-    // What a handler says lies in the span of its message.
-    let said: Vec<_> = notes.lock().events.iter().map(|event| event.2).collect();
-    assert_eq!(
-        said,
-        answers.iter().map(|span| Some(span.0)).collect::<Vec<_>>()
-    );
-
-    seen.stop();
-    seen.stopped().await;
-    tokio::task::yield_now().await;
-    drop((seen, caller));
-    assert!(notes.spans("actor")[0].1.closed, "its life is over");
-    assert!(notes.lock().by_id.is_empty(), "a span was left open");
-}
-
-#[actors_core::test(flavor = "current_thread")]
-async fn ask_inside_of_a_handler_is_a_part_of_it() {
-    let (notes, _guard) = note();
-    let (first, second) = (Seen.spawn(), Seen.spawn());
-    first.ask_other(second).await.expect("it lives");
-    let handled = notes.spans("handle");
-    let find = |message: &str| {
-        let mut found = handled
-            .iter()
-            .filter(|span| span.1.fields.contains(message));
-        found
-            .next()
-            .unwrap_or_else(|| panic!("{message}: {handled:?}"))
-    };
-    let (outer, inner) = (find("AskOther"), find("Answer"));
-    assert_eq!(inner.1.parent, Some(outer.0 as u64));
-}
-
-#[actors_core::test(flavor = "current_thread")]
-async fn panics_and_dead_letters_are_told_to_tracing() {
-    let (notes, _guard) = note();
-    let seen = SpawnOptions::new()
-        .name("loud")
-        .spawn(Seen)
-        .expect("it starts");
-    let panicking = seen.panic().post().expect("there is room");
-    seen.tell(Answer { n: 1 }).expect("there is room");
-    panicking.await.expect_err("it panics");
-    seen.stopped().await;
-    let name = format!("actor=loud{}", seen.id());
-    let (level, fields, _) = notes.event("message=panicked");
-    assert_eq!(level, Level::ERROR);
-    assert!(
-        fields.contains(&name) && fields.contains("text=in sight"),
-        "{fields}"
-    );
-    let (level, fields, _) = notes.event("message=dead letter");
-    assert_eq!(level, Level::WARN);
-    assert!(
-        fields.contains(&name) && fields.contains("sight::Answer"),
-        "{fields}"
-    );
-    assert!(
-        fields.contains("reason=the actor panicked: in sight"),
-        "{fields}"
-    );
 }
