@@ -108,8 +108,8 @@ async fn handled(sum: &Addr<Sum>) {
     }
 }
 
-/// Tells in batches, and gives how often memory was asked for once all had warmed up.
-async fn tell_all<M>(sum: &Addr<Sum>, message: impl Fn() -> M) -> u64
+/// Tells in a hundred batches, and gives how often memory was asked for once all had warmed up.
+async fn tell_all<M>(sum: &Addr<Sum>, batch: u64, message: impl Fn() -> M) -> u64
 where
     M: actors_core::MessageFor<Sum, actors_core::AnyThread>,
 {
@@ -118,7 +118,7 @@ where
         if turn == 10 {
             before = asked();
         }
-        for _ in 0..100 {
+        for _ in 0..batch {
             sum.tell(message()).expect("there is room");
         }
         handled(sum).await;
@@ -130,10 +130,14 @@ where
 async fn tell_of_a_small_message_allocates_nothing() {
     for options in [SpawnOptions::new(), SpawnOptions::new().unbounded()] {
         let sum = options.spawn(Sum::default()).expect("it starts");
-        assert_eq!(tell_all(&sum, || Small([1; 3])).await, 0);
-        assert_eq!(tell_all(&sum, || Add { n: 1 }).await, 0);
+        assert_eq!(tell_all(&sum, 50, || Small([1; 3])).await, 0);
+        assert_eq!(tell_all(&sum, 50, || Add { n: 1 }).await, 0);
         // The counter counts: what is larger is boxed.
-        assert_eq!(tell_all(&sum, || Large([1; 4])).await, 10_000);
+        assert_eq!(tell_all(&sum, 50, || Large([1; 4])).await, 5_000);
+        // An actor that sleeps gives back the room of a longer queue: that is asked for again, in
+        // steps that double, once for each burst and not for each message.
+        let bursts = tell_all(&sum, 1_000, || Small([1; 3])).await;
+        assert!(bursts <= 100 * 20, "{bursts} for 100 bursts of 1,000");
     }
 }
 
@@ -177,6 +181,24 @@ async fn idle_actor_takes_little_memory() {
     drop(addrs);
     last.stop();
     last.stopped().await;
+}
+
+#[actors_core::test(flavor = "current_thread")]
+async fn asks_that_are_answered_leave_nothing() {
+    let asks = scaled(1_000_000);
+    let sum = SpawnOptions::new().spawn(Sum::default()).expect("it starts");
+    let mut before = 0;
+    for n in 0..asks as u64 / 2 {
+        if n == 100 {
+            before = bytes();
+        }
+        sum.add(n).await.expect("it lives");
+        let reply = sum.add(n).post().expect("there is room");
+        reply.await.expect("it lives");
+    }
+    let left = bytes() - before;
+    println!("{asks} asks answered: {left} bytes are left");
+    assert!(left.abs() < 4096, "{left} bytes");
 }
 
 #[actors_core::test(start_paused = true)]
