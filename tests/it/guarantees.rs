@@ -35,16 +35,17 @@ fn promises(text: &str) -> Vec<Promise<'_>> {
         .collect()
 }
 
-/// Where a test is: `order::name` in `tests/it/order.rs`, `mailbox::loom::name` beside the code.
-fn file_of(test: &str) -> Option<(PathBuf, &str)> {
+/// Where a test may be: `order::name` in `tests/it/order.rs` or `tests/order.rs`,
+/// `mailbox::loom::name` beside the code.
+fn files_of(test: &str) -> Option<(Vec<PathBuf>, &str)> {
     let (module, name) = test.rsplit_once("::")?;
-    let folder = if module.contains("::") {
-        "actors-core/src"
-    } else {
-        "tests/it"
+    let folders: &[&str] = match module.contains("::") {
+        true => &["actors-core/src"],
+        false => &["tests/it", "tests"],
     };
-    let path = root().join(folder).join(module.replace("::", "/"));
-    Some((path.with_extension("rs"), name))
+    let file = Path::new(&module.replace("::", "/")).with_extension("rs");
+    let paths = folders.iter().map(|folder| root().join(folder).join(&file));
+    Some((paths.collect(), name))
 }
 
 /// Whether the source has a function of this name, marked as a test.
@@ -61,9 +62,12 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 fn exists(test: &str) -> bool {
-    file_of(test).is_some_and(|(path, name)| {
-        fs::read_to_string(path).is_ok_and(|source| has_test(&source, name))
-    })
+    let Some((paths, name)) = files_of(test) else {
+        return false;
+    };
+    paths
+        .iter()
+        .any(|path| fs::read_to_string(path).is_ok_and(|source| has_test(&source, name)))
 }
 
 #[test]
