@@ -153,7 +153,7 @@ async fn from_within_a_handler() {
         (|ctx| ctx.stop(), "stopped", 2),
         (|ctx| ctx.stop_now(), "stopped", 0),
         (|ctx| ctx.fail("enough"), "failed: enough", 0),
-        (|ctx| ctx.addr().kill(), "killed", 0),
+        (|ctx| ctx.addr().kill(), "was killed", 0),
     ];
     for (says, reason, handled) in says {
         let (worker, log) = Worker::logged_with(SpawnOptions::new().capacity(3));

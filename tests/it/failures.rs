@@ -342,7 +342,7 @@ async fn drop_of_the_state_panics() {
     scene.ends("bang in drop").await;
     let scene = Scene::new("failures-state", At::State).await;
     scene.victim.kill();
-    scene.ends("killed").await;
+    scene.ends("was killed").await;
 }
 
 #[actors_core::test]
@@ -370,9 +370,9 @@ async fn drop_of_a_handler_that_is_killed_panics() {
     gate.reached().await;
     let queued = scene.victim.answer().post().expect("it is taken");
     scene.victim.kill();
-    no_reply(held.await, "killed", true);
-    no_reply(queued.await, "killed", false);
-    scene.ends("killed").await;
+    no_reply(held.await, "was killed", true);
+    no_reply(queued.await, "was killed", false);
+    scene.ends("was killed").await;
 }
 
 #[actors_core::test]
@@ -385,10 +385,10 @@ async fn drop_of_queued_messages_panics() {
     scene.victim.tell(Bomb).expect("there is room");
     let after = scene.victim.answer().post().expect("it is taken");
     scene.victim.kill();
-    no_reply(held.await, "killed", true);
-    no_reply(before.await, "killed", false);
-    no_reply(after.await, "killed", false);
-    scene.ends("killed").await;
+    no_reply(held.await, "was killed", true);
+    no_reply(before.await, "was killed", false);
+    no_reply(after.await, "was killed", false);
+    scene.ends("was killed").await;
 }
 
 #[actors_core::test]

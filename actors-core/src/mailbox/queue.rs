@@ -324,13 +324,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Accepts a message whether there is room or not, unless closed.
+    /// Accepts a message whether there is room or not, unless closed. Takes room if there is some.
     pub(super) fn push_own(&self, slot: Slot) -> Result<(), Slot> {
-        if self.room.is_some() {
-            // Before the push, so that the task never gives back a permit for this message.
+        if self.try_room() == Err(Refused::Full) {
+            // Before the push, so that the task never gives back a permit for this message. Once
+            // closed, nobody asks for room any more, so a debt too many does no harm.
             self.debt.fetch_add(1, Ordering::Relaxed);
         }
-        // Once closed, nobody asks for room any more, so a debt too many does no harm.
         self.push(slot)
     }
 
