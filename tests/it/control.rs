@@ -351,10 +351,11 @@ async fn timers_need_no_room() {
 #[actors_core::test(start_paused = true)]
 async fn results_of_futures_need_no_room() {
     let (worker, log) = Worker::logged_with(SpawnOptions::new().capacity(1));
-    let gate = Gate::new();
-    let gate2 = gate.clone();
+    let (gate, full) = (Gate::new(), Gate::new());
+    let (gate2, full2) = (gate.clone(), full.clone());
     let pipes = with(move |ctx| {
         Box::pin(async move {
+            full2.pass().await;
             for n in 1..4 {
                 ctx.pipe(async move { n }, Note);
             }
@@ -362,8 +363,10 @@ async fn results_of_futures_need_no_room() {
         })
     });
     worker.tell(pipes).unwrap();
-    soon(gate.entered()).await;
+    soon(full.entered()).await;
     worker.tell(Note(0)).unwrap();
+    full.open();
+    soon(gate.entered()).await;
     let (other, _) = Worker::logged();
     let reply = other.ask(Note(4)).post().unwrap();
     reply.pipe_to(&worker, |result| Note(result.unwrap()));
