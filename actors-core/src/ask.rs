@@ -175,10 +175,11 @@ impl<M: Message> Future for Sending<'_, M> {
                     Err(Refused::Full) => {}
                 }
                 let mut watch = Watch::of(tx.beside().id);
-                if let Err(path) = watch.wait_for_room() {
+                let place = tx.queue().line_up();
+                if let Err(path) = watch.wait_for_room(&place) {
                     return Poll::Ready(Err(SendError::Deadlock(msg, path)));
                 }
-                let room: Room<'_> = Box::pin(tx.queue().room());
+                let room: Room<'_> = Box::pin(tx.queue().room(place));
                 (port, msg, room, watch)
             }
             Stage::Room(port, msg, room, watch) => (port, msg, room, watch),

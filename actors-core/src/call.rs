@@ -5,8 +5,8 @@ use crate::error::{AskError, DeadlockPath};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
 use crate::mailbox::{
-    self, Abandoned, Call, Deadline, Displaced, Pending, Refused, Turn, Wait, Waits, current,
-    outside,
+    self, Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits,
+    current, outside,
 };
 use std::any::Any;
 use std::fmt;
@@ -202,13 +202,15 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
 
     #[cold]
     fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        if let Err(path) = self.watch.wait_for_room() {
+        let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with a draft");
+        };
+        let place = call.tx().queue().line_up();
+        if let Err(path) = self.watch.wait_for_room(&place) {
             return Poll::Ready(Err(deadlock(path)));
         }
-        if let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) {
-            let room = Box::pin(call.tx().queue().room());
-            self.stage = Stage::Room(call, room);
-        }
+        let room = Box::pin(call.tx().queue().room(place));
+        self.stage = Stage::Room(call, room);
         self.poll_room(cx)
     }
 
@@ -643,15 +645,15 @@ impl Watch {
     /// The circle that this closes, if it does; then nothing is noted.
     #[inline]
     pub(crate) fn wait(&mut self) -> Result<(), DeadlockPath> {
-        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, false)))
+        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, 0)))
     }
 
-    /// The same for room in the target's mailbox.
-    pub(crate) fn wait_for_room(&mut self) -> Result<(), DeadlockPath> {
-        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, true)))
+    /// The same for room in the target's mailbox, at this place in the line.
+    pub(crate) fn wait_for_room(&mut self, place: &InLine<'_>) -> Result<(), DeadlockPath> {
+        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, place.ticket())))
     }
 
-    fn wait_as(&mut self, me: &Turn, room: bool) -> Result<(), DeadlockPath> {
+    fn wait_as(&mut self, me: &Turn, ticket: u64) -> Result<(), DeadlockPath> {
         if self
             .waits
             .as_ref()
@@ -666,7 +668,7 @@ impl Watch {
         let wait = Wait {
             key: self.key,
             target: self.target,
-            room,
+            ticket,
         };
         if waits.is_noted(self.key) {
             // Noted before, and looked at then; or what it waits for is another thing now.

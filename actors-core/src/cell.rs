@@ -280,11 +280,13 @@ impl Step {
         let Some(followed) = self.followed else {
             return false;
         };
-        let full = || {
+        let no_room = || {
             let target = ActorId::from_number(followed.target);
-            target.and_then(|target| find(target, |keep| keep.queue().is_full())) == Some(true)
+            let ticket = followed.ticket;
+            target.and_then(|target| find(target, |keep| keep.queue().has_room_for(ticket)))
+                == Some(false)
         };
-        waits_of(self.actor).contains(&followed) && (!followed.room || full())
+        waits_of(self.actor).contains(&followed) && (followed.ticket == 0 || no_room())
     }
 }
 

@@ -282,12 +282,19 @@ async fn room_in<B>(to: &Addr<B>) -> Result<(), AskError> {
         Ok(()) => Ok(()),
         Err(Refused::Closed) => Err(stopped_before(to)),
         Err(Refused::Full) => {
+            let place = to.tx.queue().line_up();
             let mut watch = Watch::of(to.id());
-            watch.wait_for_room().map_err(|path| AskError::Deadlock {
-                path,
-                may_have_run: true,
-            })?;
-            to.tx.queue().room().await.map_err(|_| stopped_before(to))
+            watch
+                .wait_for_room(&place)
+                .map_err(|path| AskError::Deadlock {
+                    path,
+                    may_have_run: true,
+                })?;
+            to.tx
+                .queue()
+                .room(place)
+                .await
+                .map_err(|_| stopped_before(to))
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) use handle::{
     AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,
 };
 pub use queue::MailboxStats;
-pub(crate) use queue::{Queue, Refused};
+pub(crate) use queue::{InLine, Queue, Refused};
 pub(crate) use reply::Duty;
 pub(crate) use reply::{Abandoned, Pending, TypedDuty};
 pub(crate) use slot::{Opener, Sealed};

@@ -145,7 +145,10 @@ impl<M: Message> Recipient<M> {
 
     /// Waits for room for one message. `None`: the actor has stopped or is stopping.
     pub(crate) async fn room(&self) -> Option<Room<'_, M>> {
-        self.port.any().queue().room().await.ok()?;
+        let queue = self.port.any().queue();
+        if queue.try_room().is_err() {
+            queue.room(queue.line_up()).await.ok()?;
+        }
         Some(Room(self))
     }
 }

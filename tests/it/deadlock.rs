@@ -228,7 +228,6 @@ async fn an_ask_that_closes_a_circle_with_a_send_that_waits_for_room() {
 }
 
 #[actors_core::test(start_paused = true)]
-#[ignore = "room that was left counts as given to each who waits for it"]
 async fn an_ask_that_closes_a_circle_with_a_send_that_is_not_the_first_to_wait_for_room() {
     // The room that the message leaves behind goes to somebody else.
     let a = worker("a");

@@ -112,7 +112,9 @@ fn loom_two_senders() {
         let (total, end) = drain(rx);
         assert_eq!(total, 2);
         assert!(matches!(end, End::Drained));
-        senders.map(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
         assert_eq!(tokens.left(), 0);
     });
 }

@@ -164,6 +164,9 @@ struct Side {
     /// before.
     watched: HashMap<u64, Watched>,
     notices: VecDeque<Notice>,
+    /// Who waits for room, by their tickets, in their order.
+    line: VecDeque<u64>,
+    last_ticket: u64,
     /// Of messages that were sent while tracing was on: their numbers, and the senders' spans.
     spans: VecDeque<(u64, Span)>,
 }
@@ -190,6 +193,26 @@ struct Notice {
     /// The actor that it is about.
     from: u64,
     slot: Slot,
+}
+
+/// A place in the line of those who wait for room; given up when dropped.
+pub(crate) struct InLine<'a> {
+    queue: &'a Queue,
+    ticket: u64,
+}
+
+impl InLine<'_> {
+    pub(crate) fn ticket(&self) -> u64 {
+        self.ticket
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if let Some(side) = &mut lock(&self.queue.inbox).side {
+            side.line.retain(|waits| *waits != self.ticket);
+        }
+    }
 }
 
 /// Why a slot was not taken.
@@ -284,13 +307,42 @@ impl Queue {
         }
     }
 
+    /// Takes a place in the line of those who wait for room.
+    pub(crate) fn line_up(&self) -> InLine<'_> {
+        let mut inbox = lock(&self.inbox);
+        let side = inbox.side();
+        side.last_ticket += 1;
+        let ticket = side.last_ticket;
+        side.line.push_back(ticket);
+        InLine {
+            queue: self,
+            ticket,
+        }
+    }
+
     /// Waits for room for one message. Dropped before it is ready, it has taken none.
-    pub(crate) async fn room(&self) -> Result<(), Refused> {
+    pub(crate) async fn room(&self, _place: InLine<'_>) -> Result<(), Refused> {
         let Some(room) = &self.room else {
             return Ok(());
         };
         room.acquire().await.map_err(|_| Refused::Closed)?.forget();
         Ok(())
+    }
+
+    /// Whether the mailbox has room for the one with this ticket, or will have it by itself: mail
+    /// that is waiting takes room, the message being handled does not, and who came before comes
+    /// first.
+    pub(crate) fn has_room_for(&self, ticket: u64) -> bool {
+        let Capacity::Bounded(capacity) = self.capacity else {
+            return true;
+        };
+        let handling = u64::from(self.turn.message().is_some());
+        let free = (capacity as u64).saturating_sub(self.stats().waiting.saturating_sub(handling));
+        let inbox = lock(&self.inbox);
+        let line = inbox.side.as_ref().map(|side| &side.line);
+        let place = line.and_then(|line| line.iter().position(|waits| *waits == ticket));
+        // Who has left the line has got room.
+        place.is_none_or(|before| free > before as u64)
     }
 
     /// Gives back room that was taken and not used.
@@ -700,16 +752,6 @@ impl Queue {
     }
 
     // --- sight
-
-    /// Whether the mailbox is full, not counting the message being handled: room for that was or
-    /// will be given back by itself.
-    pub(crate) fn is_full(&self) -> bool {
-        let Capacity::Bounded(capacity) = self.capacity else {
-            return false;
-        };
-        let handling = u64::from(self.turn.message().is_some());
-        self.stats().waiting.saturating_sub(handling) >= capacity as u64
-    }
 
     /// How many messages were handled, whatever became of them: changes with each message.
     pub(crate) fn begun(&self) -> u64 {

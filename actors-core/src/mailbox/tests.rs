@@ -218,7 +218,7 @@ async fn ask<M: Send + 'static, R: Send + 'static>(
     message: M,
 ) -> Result<R, AskError> {
     let call = seal.port(tx).call(message);
-    if tx.queue().room().await.is_err() {
+    if tx.queue().room(tx.queue().line_up()).await.is_err() {
         return Err(AskError::Closed);
     }
     let Ok(mut pending) = call.post() else {
@@ -240,7 +240,7 @@ fn tells_and_asks_of_all_sizes() {
                 let tokens = Tokens::default();
                 let (tx, task) = spawn(capacity, &tokens);
                 for i in 0..MANY {
-                    tx.queue().room().await.unwrap();
+                    tx.queue().room(tx.queue().line_up()).await.unwrap();
                     assert!(add().port(&tx).tell_in_room(Add(1, i % 3)).is_ok());
                     if i % 5 == 0 {
                         let bytes = ask(&tx, big(), Big([7; 200], tokens.token())).await;

@@ -4,8 +4,8 @@ use super::sync::{Mutex, lock};
 
 /// For which other actors a handler waits. Each wait has a key that its actor gives only once.
 ///
-/// One wait almost always lies in `key` and `target`; where a handler waits for several actors at
-/// once, the others lie in `also`. Only the actor's own thread notes waits; whoever ends one
+/// One wait for a reply almost always lies in `key` and `target`; where a handler waits for several
+/// at once, or for room, the others lie in `also`. Only the actor's own thread notes waits; whoever ends one
 /// strikes it out: the asker, or who has answered, since the asker may not run soon.
 pub(crate) struct Waits {
     actor: u64,
@@ -46,12 +46,9 @@ pub(crate) struct Wait {
     pub(crate) key: u64,
     /// Who is to answer, or to make room; 0 when that is not known.
     pub(crate) target: u64,
-    /// It is for room.
-    pub(crate) room: bool,
+    /// The place in the line of those who wait for room; 0 where it is a reply that is waited for.
+    pub(crate) ticket: u64,
 }
-
-/// Marks a target that is to make room. Ids never grow that large.
-const ROOM: u64 = 1 << 63;
 
 impl Waits {
     pub(super) fn new(actor: u64) -> Self {
@@ -83,10 +80,9 @@ impl Waits {
     /// it follows the chain afterwards: the notes, and the loads by which it is followed, are
     /// `SeqCst`, so they have one order.
     pub(crate) fn note(&self, wait: Wait) {
-        if self.key.load(Ordering::Acquire) == 0 {
-            let target = wait.target | if wait.room { ROOM } else { 0 };
+        if wait.ticket == 0 && self.key.load(Ordering::Acquire) == 0 {
             // `Release`: who reads this target does not read the key before it any more.
-            self.target.store(target, Ordering::Release);
+            self.target.store(wait.target, Ordering::Release);
             self.key.store(wait.key, Ordering::SeqCst);
         } else {
             self.with_also(|also| also.waits.push(wait));
@@ -151,8 +147,8 @@ impl Waits {
             if self.key.load(Ordering::SeqCst) == key {
                 all.push(Wait {
                     key,
-                    target: target & !ROOM,
-                    room: target & ROOM != 0,
+                    target,
+                    ticket: 0,
                 });
             }
         }
