@@ -29,7 +29,7 @@ impl Handler<Add> for Adder {
 /// How many allocations and frees each of 100 repetitions makes, on one thread, warmed up.
 #[allow(clippy::needless_pass_by_value, reason = "its callers read better")]
 fn counts(work: impl AsyncFn(&Addr<Adder>)) -> (u64, u64) {
-    const TIMES: u64 = 100;
+    const TIMES: u64 = if cfg!(miri) { 10 } else { 100 };
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let addr = Adder::default().spawn();
