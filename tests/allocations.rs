@@ -159,8 +159,7 @@ async fn ask_allocates_once() {
 
 #[actors_core::test(flavor = "current_thread")]
 async fn idle_actor_takes_little_memory() {
-    // More than the 900 that are aimed at: GUARANTEES.md and the changelog promise no number.
-    const LIMIT: usize = 1_280;
+    const LIMIT: usize = 900;
     let actors = scaled(1_000_000);
     let before = bytes();
     let addrs: Vec<_> = (0..actors).map(|_| Sum::default().spawn()).collect();

@@ -1,9 +1,10 @@
 //! `Addr` and `WeakAddr`: the handles that other tasks hold.
-use crate::cell::{self, ActorState, Cell, Live};
-use crate::error::StopReason;
+use crate::cell::{self, ActorState, Cell, Live, Renewed};
+use crate::error::{Error, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{Keep, MailboxStats, Tx, WeakTx};
 use crate::policy::Capacity;
+use crate::scope::Scope;
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
@@ -53,30 +54,75 @@ impl<A> Addr<A> {
 
     /// The actor's name: the one it was given, or its type's.
     pub fn name(&self) -> &str {
-        &self.cell().name
+        self.cell().name()
     }
 
     /// Tells the actor to stop: it accepts nothing more from now on, handles what it has accepted,
     /// and ends. Comes through however full the mailbox is. May be called again.
+    ///
+    /// A supervised child that is [`Permanent`](crate::Restart::Permanent) does not end for good: as
+    /// by [`stop_now`](Self::stop_now) it ends after the message that it is handling, and its
+    /// supervisor makes it anew. The mail waits for that. While it is being made anew there is
+    /// nothing to end. [`Supervisor::stop_child`](crate::Supervisor::stop_child) ends it for good.
     pub fn stop(&self) {
+        cell::stop(&self.tx.any().keep());
+    }
+
+    /// Tells the actor to stop, as [`stop`](Self::stop), and why: it ends with
+    /// [`StopReason::Failed`] and this error, after it has handled what it has accepted. For
+    /// whoever works for an actor and cannot go on, such as the task that reads its socket. An
+    /// error of its own counts more, and so does the first one said here.
+    ///
+    /// ```
+    /// use actors_core::{Actor, StopReason};
+    ///
+    /// #[derive(Actor)]
+    /// struct Session;
+    ///
+    /// # #[actors_core::main]
+    /// # async fn main() {
+    /// let session = Session.spawn();
+    /// session.stop_with("the line went dead");
+    /// assert!(matches!(session.stopped().await, StopReason::Failed(_)));
+    /// # }
+    /// ```
+    pub fn stop_with(&self, error: impl Into<Error>) {
+        let mut error = Some(error.into());
+        let first = |scope: &mut Scope<_>| {
+            if scope.failure.is_none() {
+                scope.failure = error.take();
+            }
+        };
+        self.cell().with_scope(first);
         self.tx.queue().close();
     }
 
     /// Tells the actor to stop after the message that it is handling. The rest of its mail goes to
-    /// dead letters; asks among it fail with `NoReply`.
+    /// dead letters; asks among it fail with `NoReply`. A supervised child that is `Permanent` is
+    /// made anew, and keeps its mail.
     pub fn stop_now(&self) {
-        self.tx.queue().stop_now();
+        match self.cell().renewed {
+            Renewed::Always => self.tx.queue().leave(),
+            Renewed::Never | Renewed::AfterFailure => self.tx.queue().stop_now(),
+        }
     }
 
     /// Ends the actor: the running handler is dropped at its next await, the mail goes to dead
     /// letters, its children are killed, and the `stopped` hook does not run (its state is dropped
     /// as always). A handler that never awaits cannot be interrupted; it ends the actor when it
     /// returns.
+    ///
+    /// To a supervised child this is a failure: unless it is
+    /// [`Temporary`](crate::Restart::Temporary), it is made anew, and keeps the mail that waits.
     pub fn kill(&self) {
-        self.tx.queue().kill();
+        match self.cell().renewed {
+            Renewed::Never => self.tx.queue().kill(),
+            Renewed::AfterFailure | Renewed::Always => self.tx.queue().break_off(),
+        }
     }
 
     /// Waits until the actor has ended, with its state dropped, and tells why. At once if it has.
+    /// A restart is not the end: of a supervised child, this is when it ends for good.
     ///
     /// Holds the address, so it does not itself let the actor stop for want of addresses. Dropping
     /// the future leaves nothing behind.

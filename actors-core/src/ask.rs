@@ -16,6 +16,7 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// How a message of type `M` gets into a mailbox.
 pub(crate) type PortFor<'a, M> = Port<'a, M, <M as Message>::Reply, Cell>;
@@ -108,8 +109,17 @@ pub(crate) fn try_ask<M: Message>(
     port: PortFor<'_, M>,
     msg: M,
 ) -> Result<Reply<M::Reply>, TellError<M>> {
+    try_ask_within(port, msg, None)
+}
+
+/// The same, with a timeout.
+pub(crate) fn try_ask_within<M: Message>(
+    port: PortFor<'_, M>,
+    msg: M,
+    timeout: Option<Duration>,
+) -> Result<Reply<M::Reply>, TellError<M>> {
     Ask::new(port.call(msg))
-        .try_post()
+        .try_post(timeout)
         .map_err(|(refused, call)| {
             let msg = call.into_message().expect("the ask was made from an `M`");
             match refused {
@@ -167,13 +177,13 @@ impl<M: Message> Future for Sending<'_, M> {
         let (port, msg, mut room, watch) = match mem::replace(&mut self.0, Stage::Over) {
             Stage::Draft(port, msg) => {
                 let tx = port.tx();
-                match tx.queue().try_room() {
-                    Ok(()) => {
-                        return Poll::Ready(port.tell_in_room(msg).map_err(SendError::Closed));
+                let msg = match port.tell_if_room(msg) {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err((Refused::Closed, msg)) => {
+                        return Poll::Ready(Err(SendError::Closed(msg)));
                     }
-                    Err(Refused::Closed) => return Poll::Ready(Err(SendError::Closed(msg))),
-                    Err(Refused::Full) => {}
-                }
+                    Err((Refused::Full, msg)) => msg,
+                };
                 let mut watch = Watch::of(tx.beside().id);
                 let place = tx.queue().line_up();
                 if let Err(path) = watch.wait_for_room(&place) {

@@ -46,6 +46,11 @@ impl Wake for Unpark {
     }
 }
 
+/// Waits for the future on this thread. `None`: it may not block, and nothing was done.
+pub fn block_on_this_thread<F: Future>(future: F) -> Option<F::Output> {
+    may_block().then(|| block_on_until(future, || None))
+}
+
 /// Waits for the future on this thread. It is polled again when the time that `until` tells comes.
 pub(crate) fn block_on_until<F: Future>(
     future: F,

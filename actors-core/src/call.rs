@@ -8,6 +8,7 @@ use crate::mailbox::{
     self, Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits,
     current, outside,
 };
+use crate::promise::{GivenUp, Promise, Promised, promise};
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -67,7 +68,17 @@ enum Stage<'a, R> {
     Posted(Pending<R>),
     Value(Result<R, AskError>),
     Future(BoxFuture<'static, Result<R, AskError>>),
+    Routed(Box<dyn Routed<R>>),
     Over,
+}
+
+/// An ask whose actor is chosen when it is sent.
+pub(crate) trait Routed<R>: Send {
+    /// Sends it now, as [`Ask::post`].
+    fn post(self: Box<Self>, timeout: Option<Duration>) -> Result<Reply<R>, AskError>;
+
+    /// Sends it when polled, and waits, as awaiting an [`Ask`].
+    fn ask(self: Box<Self>, timeout: Option<Duration>) -> BoxFuture<'static, Result<R, AskError>>;
 }
 
 // The parts are moved about freely; the futures among them are boxed.
@@ -86,6 +97,10 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// An ask that the future answers. It runs when the ask is polled, and is dropped with it.
     pub fn from_future(future: impl Future<Output = Result<R, AskError>> + Send + 'static) -> Self {
         Self::at(Stage::Future(Box::pin(future)))
+    }
+
+    pub(crate) fn routed(routed: impl Routed<R> + 'static) -> Self {
+        Self::at(Stage::Routed(Box::new(routed)))
     }
 
     fn at(stage: Stage<'a, R>) -> Self {
@@ -133,6 +148,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             Stage::Posted(pending) => Ok(self.reply(Posted::Pending(pending))),
             Stage::Value(result) => Ok(self.reply(Posted::Done(result))),
             Stage::Future(future) => Ok(self.reply(Posted::Future(future))),
+            Stage::Routed(routed) => routed.post(self.timeout.take()),
             Stage::Over => Err(AskError::Closed),
         }
     }
@@ -156,9 +172,13 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     /// Posts a new ask, or gives the call back.
-    pub(crate) fn try_post(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
+    pub(crate) fn try_post(
+        mut self,
+        timeout: Option<Duration>,
+    ) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
         if let Stage::Draft(call) = &mut self.stage {
             self.watch.begin(call.tx().beside().id);
+            self.watch.give_up_after(timeout);
             self.watch.write_on(call);
         }
         self.offer()
@@ -176,7 +196,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         Ok(self.reply(Posted::Pending(pending)))
     }
 
-    fn reply(&mut self, stage: Posted<R>) -> Reply<R> {
+    fn reply(&mut self, stage: Posted<R, AskError>) -> Reply<R> {
         Reply {
             stage,
             watch: mem::take(&mut self.watch),
@@ -189,22 +209,29 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             unreachable!("called with a draft");
         };
         address(call, &mut self.timeout, &mut self.watch)?;
-        let queue = call.tx().queue();
         if let Err(path) = self.watch.wait() {
             return Poll::Ready(Err(deadlock(path)));
         }
-        match queue.try_room() {
-            Ok(()) => self.post_in_room(cx),
-            Err(Refused::Closed) => Poll::Ready(Err(AskError::Closed)),
-            Err(Refused::Full) => self.wait_for_room(cx),
+        let Stage::Draft(mut call) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with a draft");
+        };
+        call.set_waker(cx.waker());
+        match call.try_post() {
+            Ok(pending) => self.posted(pending, cx),
+            Err((Refused::Closed, call)) => {
+                self.stage = Stage::Draft(call);
+                Poll::Ready(Err(AskError::Closed))
+            }
+            Err((Refused::Full, call)) => self.wait_for_room(call, cx),
         }
     }
 
     #[cold]
-    fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("called with a draft");
-        };
+    fn wait_for_room(
+        &mut self,
+        call: Call<'a, R, Cell>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, AskError>> {
         let place = call.tx().queue().line_up();
         if let Err(path) = self.watch.wait_for_room(&place) {
             return Poll::Ready(Err(deadlock(path)));
@@ -238,17 +265,22 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     /// Posts the ask, for which room was taken.
-    #[inline]
     fn post_in_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let (Stage::Draft(mut call) | Stage::Room(mut call, _)) =
-            mem::replace(&mut self.stage, Stage::Over)
-        else {
-            unreachable!("called with an ask that was not posted");
+        let Stage::Room(mut call, _) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with an ask that waited for room");
         };
         call.set_waker(cx.waker());
-        let Ok(pending) = call.post() else {
-            return Poll::Ready(Err(AskError::Closed));
-        };
+        match call.post() {
+            Ok(pending) => self.posted(pending, cx),
+            Err(call) => {
+                self.stage = Stage::Draft(call);
+                Poll::Ready(Err(AskError::Closed))
+            }
+        }
+    }
+
+    #[inline]
+    fn posted(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
         self.stage = Stage::Posted(pending);
         if self.watch.deadline.is_some() {
             // Sets the timer.
@@ -269,6 +301,48 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             unreachable!("it was posted just now");
         };
         Poll::Ready(self.watch.result(pending))
+    }
+
+    /// As polling one that goes to an actor; but one that was not accepted, since the actor has
+    /// stopped, gives its message back.
+    pub(crate) fn poll_or_message<M: 'static>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<R, AskError>, M>> {
+        let polled = match &self.stage {
+            Stage::Draft(_) => self.poll_draft(cx),
+            Stage::Room(..) => self.poll_room(cx),
+            _ => return Pin::new(self).poll(cx).map(Ok),
+        };
+        let Poll::Ready(result) = polled else {
+            return Poll::Pending;
+        };
+        if matches!(result, Err(AskError::Closed)) {
+            if let Stage::Draft(call) | Stage::Room(call, _) =
+                mem::replace(&mut self.stage, Stage::Over)
+            {
+                self.watch.over();
+                let message = call.into_message();
+                return Poll::Ready(Err(message.expect("the ask was made from an `M`")));
+            }
+        }
+        self.end(result).map(Ok)
+    }
+
+    /// Chooses the actor.
+    #[cold]
+    fn poll_routed(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with an ask that is routed");
+        };
+        let timeout = self.timeout;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            // The ask at the actor keeps the time. Without a runtime it has no timer, and the
+            // thread that waits looks at the clock for this one.
+            self.timeout = None;
+        }
+        self.stage = Stage::Future(routed.ask(timeout));
+        self.poll_future(cx)
     }
 
     fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
@@ -330,9 +404,7 @@ fn address<R>(
         });
     }
     if let Some(limit) = timeout.take() {
-        if let Some(time) = Instant::now().checked_add(limit) {
-            watch.deadline = watch.deadline.min(Deadline::at(time));
-        }
+        watch.give_up_after(Some(limit));
     }
     watch.write_on(call);
     Ok(())
@@ -354,6 +426,7 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
             Stage::Draft(_) => this.poll_draft(cx),
             Stage::Room(..) => this.poll_room(cx),
             Stage::Future(_) => this.poll_future(cx),
+            Stage::Routed(_) => this.poll_routed(cx),
             Stage::Value(_) | Stage::Over => return Poll::Ready(this.take_value()),
         };
         match polled {
@@ -394,21 +467,25 @@ impl<R> fmt::Debug for Ask<'_, R> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What is submitted to a [`Pool`](crate::Pool) has one too, with [`JobError`](crate::JobError) as
+/// `E`; read "job" for "message" then. Whoever holds a [`Promise`] can answer one as well.
 #[must_use = "dropping a reply withdraws its message; `detach` leaves it to itself"]
-pub struct Reply<R> {
-    stage: Posted<R>,
+pub struct Reply<R, E = AskError> {
+    stage: Posted<R, E>,
     watch: Watch,
 }
 
-enum Posted<R> {
+enum Posted<R, E> {
     Pending(Pending<R>),
+    Promised(Promised<R, E>),
     Future(BoxFuture<'static, Result<R, AskError>>),
-    Done(Result<R, AskError>),
+    Done(Result<R, E>),
     Taken,
 }
 
 // The reply is moved out, never pinned.
-impl<R> Unpin for Reply<R> {}
+impl<R, E> Unpin for Reply<R, E> {}
 
 impl<R: Send + 'static> Reply<R> {
     pub(crate) fn posted(pending: Pending<R>, target: ActorId) -> Self {
@@ -417,24 +494,48 @@ impl<R: Send + 'static> Reply<R> {
             watch: Watch::of_outside(target),
         }
     }
+}
+
+impl<R, E> Reply<R, E>
+where
+    R: Send + 'static,
+    E: From<AskError> + Send + 'static,
+{
+    /// A reply without an actor: whoever holds the promise answers it.
+    pub fn promised() -> (Promise<R, E>, Self) {
+        let (promise, promised) = promise();
+        let reply = Self {
+            stage: Posted::Promised(promised),
+            watch: Watch::default(),
+        };
+        (promise, reply)
+    }
 
     /// Whether there is a result: the reply or an error. Also true once it was taken.
     pub fn is_ready(&self) -> bool {
         match &self.stage {
             Posted::Pending(pending) => pending.is_ready(),
+            Posted::Promised(promised) => promised.is_ready(),
             Posted::Future(_) => false,
             Posted::Done(_) | Posted::Taken => true,
         }
     }
 
     /// Takes the result, if there is one. `None` also when it was taken before.
-    pub fn try_take(&mut self) -> Option<Result<R, AskError>> {
+    pub fn try_take(&mut self) -> Option<Result<R, E>> {
         match mem::replace(&mut self.stage, Posted::Taken) {
             Posted::Pending(pending) if !pending.is_ready() => {
                 self.stage = Posted::Pending(pending);
                 None
             }
-            Posted::Pending(pending) => Some(pending.take()),
+            Posted::Pending(pending) => Some(pending.take().map_err(E::from)),
+            Posted::Promised(promised) => {
+                let result = promised.try_take();
+                if result.is_none() {
+                    self.stage = Posted::Promised(promised);
+                }
+                result
+            }
             Posted::Done(result) => Some(result),
             Posted::Future(future) => {
                 self.stage = Posted::Future(future);
@@ -448,31 +549,23 @@ impl<R: Send + 'static> Reply<R> {
     /// the message will never have been handled. The result is `Cancelled` from now on, unless
     /// there was one already.
     pub fn cancel(&mut self) -> bool {
-        match mem::replace(&mut self.stage, Posted::Taken) {
-            Posted::Pending(pending) => {
-                let (result, withdrawn) = match pending.abandon() {
-                    Abandoned::Withdrawn => (
-                        Err(AskError::Cancelled {
-                            may_have_run: false,
-                        }),
-                        true,
-                    ),
-                    Abandoned::Running => (Err(AskError::Cancelled { may_have_run: true }), false),
-                    Abandoned::Done(result) => (result, false),
-                };
-                self.stage = Posted::Done(result);
-                self.watch.over();
-                withdrawn
-            }
-            Posted::Future(_) => {
-                self.stage = Posted::Done(Err(AskError::Cancelled { may_have_run: true }));
-                false
-            }
+        let given_up = match mem::replace(&mut self.stage, Posted::Taken) {
+            Posted::Pending(pending) => given_up(pending.abandon()),
+            Posted::Promised(promised) => promised.abandon(),
+            Posted::Future(_) => GivenUp::Running,
             other => {
                 self.stage = other;
-                false
+                return false;
             }
-        }
+        };
+        let withdrawn = matches!(given_up, GivenUp::Withdrawn);
+        let may_have_run = !withdrawn;
+        self.stage = Posted::Done(match given_up {
+            GivenUp::Done(result) => result,
+            _ => Err(AskError::Cancelled { may_have_run }.into()),
+        });
+        self.watch.over();
+        withdrawn
     }
 
     /// Waits for the result on this thread, which must not run an asynchronous task.
@@ -481,9 +574,9 @@ impl<R: Send + 'static> Reply<R> {
     ///
     /// As awaiting it; `WouldBlock` inside of a task, which it would stall. The message is then
     /// withdrawn, since the reply is used up.
-    pub fn wait(self) -> Result<R, AskError> {
+    pub fn wait(self) -> Result<R, E> {
         if !blocking::may_block() {
-            return Err(AskError::WouldBlock);
+            return Err(AskError::WouldBlock.into());
         }
         let deadline = self.watch.deadline;
         blocking::block_on_until(self, || deadline.time())
@@ -495,12 +588,12 @@ impl<R: Send + 'static> Reply<R> {
     /// # Errors
     ///
     /// As [`wait`](Self::wait); but `WouldBlock` leaves the reply as it is.
-    pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, AskError>> {
+    pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, E>> {
         if matches!(self.stage, Posted::Taken) {
             return None;
         }
         if !blocking::may_block() {
-            return Some(Err(AskError::WouldBlock));
+            return Some(Err(AskError::WouldBlock.into()));
         }
         let deadline = self.watch.deadline;
         blocking::block_on_timeout(self, limit, || deadline.time())
@@ -509,15 +602,13 @@ impl<R: Send + 'static> Reply<R> {
     /// Gives up when there is no result within `limit` from now, as [`Ask::timeout`]. The handler's
     /// deadline was settled when the ask was posted, and stays.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        if let Some(time) = Instant::now().checked_add(limit) {
-            self.watch.deadline = self.watch.deadline.min(Deadline::at(time));
-        }
+        self.watch.give_up_after(Some(limit));
         self
     }
 
     /// Calls `f` with the result, once: in this thread if it is there, else in the one that answers
     /// (mostly the actor's). Keep it short. A panic in it is caught and reported by `tracing`.
-    pub fn on_ready(self, f: impl FnOnce(Result<R, AskError>) + Send + 'static) {
+    pub fn on_ready(self, f: impl FnOnce(Result<R, E>) + Send + 'static) {
         let task = Arc::new(OnReady(Mutex::new(State::Reply(self, f))));
         task.run();
     }
@@ -525,14 +616,20 @@ impl<R: Send + 'static> Reply<R> {
     /// Lets go of the result but not of the message, which is handled all the same.
     pub fn detach(mut self) {
         self.watch.over();
-        if let Posted::Pending(pending) = mem::replace(&mut self.stage, Posted::Taken) {
-            pending.detach();
+        match mem::replace(&mut self.stage, Posted::Taken) {
+            Posted::Pending(pending) => pending.detach(),
+            Posted::Promised(promised) => promised.detach(),
+            Posted::Future(_) | Posted::Done(_) | Posted::Taken => {}
         }
     }
 }
 
-impl<R: Send + 'static> Future for Reply<R> {
-    type Output = Result<R, AskError>;
+impl<R, E> Future for Reply<R, E>
+where
+    R: Send + 'static,
+    E: From<AskError> + Send + 'static,
+{
+    type Output = Result<R, E>;
 
     /// # Panics
     ///
@@ -543,10 +640,11 @@ impl<R: Send + 'static> Future for Reply<R> {
             Posted::Done(result) => Poll::Ready(result),
             Posted::Future(mut future) => {
                 if let Poll::Ready(result) = future.as_mut().poll(cx) {
-                    return Poll::Ready(result);
+                    return Poll::Ready(result.map_err(E::from));
                 }
                 if this.watch.poll_timer(cx).is_ready() {
-                    return Poll::Ready(Err(AskError::TimedOut { may_have_run: true }));
+                    let timed_out = AskError::TimedOut { may_have_run: true };
+                    return Poll::Ready(Err(timed_out.into()));
                 }
                 this.stage = Posted::Future(future);
                 Poll::Pending
@@ -555,26 +653,52 @@ impl<R: Send + 'static> Future for Reply<R> {
                 if !pending.is_ready() {
                     if let Err(path) = this.watch.wait() {
                         let may_have_run = !matches!(pending.abandon(), Abandoned::Withdrawn);
-                        return Poll::Ready(Err(AskError::Deadlock { path, may_have_run }));
+                        let deadlock = AskError::Deadlock { path, may_have_run };
+                        return Poll::Ready(Err(deadlock.into()));
                     }
                 }
                 if pending.poll(cx.waker()) || this.watch.poll_timer(cx).is_ready() {
-                    return Poll::Ready(this.watch.result(pending));
+                    return Poll::Ready(this.watch.result(pending).map_err(E::from));
                 }
                 this.stage = Posted::Pending(pending);
                 Poll::Pending
+            }
+            Posted::Promised(promised) => {
+                if let Some(result) = promised.poll(cx.waker()) {
+                    return Poll::Ready(result);
+                }
+                if this.watch.poll_timer(cx).is_pending() {
+                    this.stage = Posted::Promised(promised);
+                    return Poll::Pending;
+                }
+                let may_have_run = match promised.abandon() {
+                    GivenUp::Done(result) => return Poll::Ready(result),
+                    GivenUp::Running => true,
+                    GivenUp::Withdrawn => false,
+                };
+                Poll::Ready(Err(AskError::TimedOut { may_have_run }.into()))
             }
             Posted::Taken => panic!("a reply was polled after its result was taken"),
         }
     }
 }
 
-impl<R> fmt::Debug for Reply<R> {
+fn given_up<R, E: From<AskError>>(abandoned: Abandoned<R>) -> GivenUp<R, E> {
+    match abandoned {
+        Abandoned::Withdrawn => GivenUp::Withdrawn,
+        Abandoned::Running => GivenUp::Running,
+        Abandoned::Done(result) => GivenUp::Done(result.map_err(E::from)),
+    }
+}
+
+impl<R, E> fmt::Debug for Reply<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.stage {
             Posted::Pending(pending) if pending.is_ready() => "ready",
             Posted::Pending(pending) if pending.has_started() => "running",
-            Posted::Pending(_) | Posted::Future(_) => "waiting",
+            Posted::Promised(promised) if promised.is_ready() => "ready",
+            Posted::Promised(promised) if promised.has_started() => "running",
+            Posted::Pending(_) | Posted::Promised(_) | Posted::Future(_) => "waiting",
             Posted::Done(_) => "ready",
             Posted::Taken => "taken",
         };
@@ -631,6 +755,13 @@ impl Watch {
         let waits = me.waits();
         self.key = waits.new_key();
         self.waits = Some(Arc::clone(waits));
+    }
+
+    /// Sets the deadline, unless an earlier one is set.
+    fn give_up_after(&mut self, limit: Option<Duration>) {
+        if let Some(time) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
+            self.deadline = self.deadline.min(Deadline::at(time));
+        }
     }
 
     fn write_on<R>(&self, call: &mut Call<'_, R, Cell>) {
@@ -747,19 +878,20 @@ impl Drop for Watch {
 /// A reply, and what is to be called with its result: its own waker.
 ///
 /// The lock is not held while the reply is polled, because that may wake at once, on this thread.
-struct OnReady<R, F>(Mutex<State<R, F>>);
+struct OnReady<R, E, F>(Mutex<State<R, E, F>>);
 
-enum State<R, F> {
-    Reply(Reply<R>, F),
+enum State<R, E, F> {
+    Reply(Reply<R, E>, F),
     /// Is being polled by somebody; `true`: and was woken meanwhile.
     Polled(bool),
     Over,
 }
 
-impl<R, F> OnReady<R, F>
+impl<R, E, F> OnReady<R, E, F>
 where
     R: Send + 'static,
-    F: FnOnce(Result<R, AskError>) + Send + 'static,
+    E: From<AskError> + Send + 'static,
+    F: FnOnce(Result<R, E>) + Send + 'static,
 {
     fn run(self: &Arc<Self>) {
         // What runs here may run in any actor's task, and is none of its doing.
@@ -817,10 +949,11 @@ fn report_panic(payload: &(dyn Any + Send)) {
     tracing::error!(%text, "a callback for a reply has panicked");
 }
 
-impl<R, F> Wake for OnReady<R, F>
+impl<R, E, F> Wake for OnReady<R, E, F>
 where
     R: Send + 'static,
-    F: FnOnce(Result<R, AskError>) + Send + 'static,
+    E: From<AskError> + Send + 'static,
+    F: FnOnce(Result<R, E>) + Send + 'static,
 {
     fn wake(self: Arc<Self>) {
         self.run();

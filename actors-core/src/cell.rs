@@ -1,34 +1,59 @@
 //! The two halves of an actor: `Cell`, which its addresses share, and `Live`, which runs; and
 //! `Context`, what a handler sees of its actor.
-use crate::error::{ActorName, DeadlockPath, Error, StopReason};
+use crate::error::{ActorName, DeadlockPath, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Wait, WeakTx};
-use crate::scope::Scope;
+use crate::scope::{Scope, Undo};
 use dashmap::DashMap;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::iter;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::mem;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 use tracing::Span;
 
 /// What the addresses of an actor share with it, beside its mailbox.
 pub(crate) struct Cell {
     pub(crate) id: ActorId,
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) type_name: &'static str,
+    /// The name that it was given.
+    given_name: Option<Box<Cow<'static, str>>>,
+    pub(crate) type_name: fn() -> &'static str,
     pub(crate) parent: Option<ActorId>,
+    /// How long each child may take to stop, in milliseconds.
+    pub(crate) stop_limit: u32,
     /// A handler that runs for longer is reported; in milliseconds, 0 for never.
     pub(crate) stuck_after: u32,
-    /// The name is claimed.
-    pub(crate) registered: bool,
+    /// When it is made anew instead of ending.
+    pub(crate) renewed: Renewed,
     pub(crate) incarnation: AtomicU32,
+    /// Since when it is up, in [`mailbox::nanos`]; 0 where that is not noted.
+    up_since: AtomicU64,
     state: AtomicU8,
     ending: Mutex<Ending>,
-    scope: Mutex<Option<Box<Scope<Keep<Self>>>>>,
+    scope: Mutex<Option<Box<Scope<Child>>>>,
+}
+
+/// Which ends of an actor leave its mailbox open, for its supervisor to make it anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewed {
+    Never,
+    /// When it failed, panicked or was killed.
+    AfterFailure,
+    Always,
+}
+
+/// A child, as its parent's scope knows it.
+#[derive(Clone)]
+pub(crate) struct Child {
+    pub(crate) keep: Keep<Cell>,
+    /// How long it may take to stop, in milliseconds, where that differs from what its parent
+    /// grants each child.
+    pub(crate) stop_limit: Option<u32>,
 }
 
 /// Where an actor is in its life.
@@ -41,12 +66,27 @@ pub enum ActorState {
     Running,
     /// It handles no more mail; its children stop, its `stopped` runs.
     Stopping,
+    /// Its state was dropped, and its supervisor is to make it anew. Mail waits meanwhile.
+    Restarting,
     /// It has ended.
     Stopped,
 }
 
 impl ActorState {
-    const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Stopping, Self::Stopped];
+    const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Restarting,
+        Self::Stopped,
+    ];
+}
+
+/// In one word, in lower case.
+impl fmt::Display for ActorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_lowercase())
+    }
 }
 
 enum Ending {
@@ -96,28 +136,44 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Cell {
     pub(crate) fn new(
         id: ActorId,
-        name: Cow<'static, str>,
-        type_name: &'static str,
+        given_name: Option<Cow<'static, str>>,
+        type_name: fn() -> &'static str,
         parent: Option<ActorId>,
-        stuck_after: u32,
-        registered: bool,
     ) -> Self {
         Self {
             id,
-            name,
+            given_name: given_name.map(Box::new),
             type_name,
             parent,
-            stuck_after,
-            registered,
+            stop_limit: 0,
+            stuck_after: 0,
+            renewed: Renewed::Never,
             incarnation: AtomicU32::new(0),
+            up_since: AtomicU64::new(0),
             state: AtomicU8::new(ActorState::Starting as u8),
             ending: Mutex::new(Ending::Alive(Vec::new())),
             scope: Mutex::new(None),
         }
     }
 
+    /// The name that it was given, or its type's without the path.
+    pub(crate) fn name(&self) -> &str {
+        match self.given_name.as_deref() {
+            Some(name) => name,
+            None => short_name((self.type_name)()),
+        }
+    }
+
+    /// The same, to keep.
+    pub(crate) fn name_to_keep(&self) -> Cow<'static, str> {
+        match self.given_name.as_deref() {
+            Some(name) => name.clone(),
+            None => Cow::Borrowed(short_name((self.type_name)())),
+        }
+    }
+
     pub(crate) fn actor_name(&self) -> ActorName {
-        ActorName::new(self.id, self.name.clone())
+        ActorName::new(self.id, self.name_to_keep())
     }
 
     pub(crate) fn state(&self) -> ActorState {
@@ -128,13 +184,38 @@ impl Cell {
         self.state.store(state as u8, Ordering::Release);
     }
 
+    /// `started` has returned. Actors without a parent, which come and go by the thousands, do not
+    /// look at the clock for that.
+    pub(crate) fn up(&self) {
+        self.set_state(ActorState::Running);
+        if self.parent.is_some() {
+            self.note_up();
+        }
+    }
+
+    /// Notes that it is up from now on.
+    pub(crate) fn note_up(&self) {
+        let now = tokio::time::Instant::now().into_std();
+        self.up_since.store(mailbox::nanos(now), Ordering::Relaxed);
+    }
+
+    /// For how long the actor, or its incarnation, has been up, where that is noted.
+    pub(crate) fn uptime(&self) -> Option<Duration> {
+        let since = self.up_since.load(Ordering::Relaxed);
+        let is_up = since != 0 && self.state() == ActorState::Running;
+        is_up.then(|| {
+            let now = tokio::time::Instant::now().into_std();
+            now.saturating_duration_since(mailbox::instant(since))
+        })
+    }
+
     /// Works on what the actor owns.
-    pub(crate) fn with_scope<R>(&self, f: impl FnOnce(&mut Scope<Keep<Self>>) -> R) -> R {
+    pub(crate) fn with_scope<R>(&self, f: impl FnOnce(&mut Scope<Child>) -> R) -> R {
         f(lock(&self.scope).get_or_insert_with(|| Box::new(Scope::new())))
     }
 
     /// The same, if it owns anything.
-    pub(crate) fn scope_if_any<R>(&self, f: impl FnOnce(&mut Scope<Keep<Self>>) -> R) -> Option<R> {
+    pub(crate) fn scope_if_any<R>(&self, f: impl FnOnce(&mut Scope<Child>) -> R) -> Option<R> {
         lock(&self.scope).as_deref_mut().map(f)
     }
 
@@ -153,6 +234,24 @@ impl Cell {
         }
     }
 
+    /// Tells the watchers, and nobody else, that an incarnation has ended. Each of them once.
+    pub(crate) fn end_incarnation(&self, reason: &StopReason) {
+        let told: Vec<Watcher> = match &mut *lock(&self.ending) {
+            Ending::Alive(watchers) => {
+                let is_told = |watcher: &Watcher| matches!(watcher.told, Told::Actor(_));
+                let (told, kept) = mem::take(watchers).into_iter().partition(is_told);
+                *watchers = kept;
+                told
+            }
+            Ending::Ended(_) => return,
+        };
+        for watcher in told {
+            if let Told::Actor(tell) = watcher.told {
+                tell(reason);
+            }
+        }
+    }
+
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         match &*lock(&self.ending) {
             Ending::Alive(_) => None,
@@ -160,7 +259,7 @@ impl Cell {
         }
     }
 
-    /// Calls `tell` once when the actor ends; at once if it has.
+    /// Calls `tell` once when the actor, or its incarnation, ends; at once if the actor has.
     pub(crate) fn on_end(&self, key: u64, tell: impl FnOnce(&StopReason) + Send + 'static) {
         let mut ending = lock(&self.ending);
         match &mut *ending {
@@ -221,6 +320,24 @@ impl Cell {
     }
 }
 
+/// What [`Addr::stop`](crate::Addr::stop) does.
+pub(crate) fn stop(keep: &Keep<Cell>) {
+    match keep.beside().renewed {
+        Renewed::Always => keep.queue().leave(),
+        Renewed::Never | Renewed::AfterFailure => keep.queue().close(),
+    }
+}
+
+/// `a::b::Name<c::D>` without its path: `Name`.
+pub(crate) fn short_name(type_name: &'static str) -> &'static str {
+    // By bytes, since each spawn comes by here: `<` and `:` are not part of any other character.
+    let bytes = type_name.as_bytes();
+    let end = bytes.iter().position(|&byte| byte == b'<');
+    let end = end.unwrap_or(bytes.len());
+    let path = bytes[..end].iter().rposition(|&byte| byte == b':');
+    &type_name[path.map_or(0, |colon| colon + 1)..end]
+}
+
 /// A key for [`Cell::on_end`] and [`Cell::poll_ended`]; later ones are greater.
 pub(crate) fn watch_key() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
@@ -239,6 +356,25 @@ pub(crate) fn forget(id: ActorId) {
 /// Calls `f` with the actor of this id, unless it has ended.
 pub(crate) fn find<R>(id: ActorId, f: impl FnOnce(&Keep<Cell>) -> R) -> Option<R> {
     LIVE.get(&id).map(|keep| f(&keep))
+}
+
+/// Has something undone when the actor ends, before anybody learns of the end. False when it ends
+/// already: then it is not undone, and the caller's to do.
+pub(crate) fn undo_at_end(
+    keep: &Keep<Cell>,
+    key: u64,
+    undo: impl FnOnce() + Send + 'static,
+) -> bool {
+    let cell = keep.beside();
+    cell.with_scope(|scope| scope.add_undo(key, Box::new(undo)));
+    // Whoever ends the actor closes its queue before it looks at the scope: so either it finds the
+    // note there, or it is seen here that the queue is closed.
+    !keep.queue().is_closed() || take_undo(cell, key).is_none()
+}
+
+/// Takes back what was to be undone when the actor ends, if it has not been.
+pub(crate) fn take_undo(cell: &Cell, key: u64) -> Option<Undo> {
+    cell.scope_if_any(|scope| scope.take_undo(key)).flatten()
 }
 
 /// All actors that have not ended. Not one moment's picture: others start and end meanwhile.
@@ -341,8 +477,8 @@ pub struct Context<A> {
     pub(crate) tx: WeakTx<Live<A>, Cell>,
     /// The duty to answer the message being handled.
     pub(crate) duty: Option<Duty>,
-    /// Why the actor gives up.
-    pub(crate) failure: Option<Error>,
+    /// Why the actor gives up, and at last why it ends.
+    pub(crate) reason: Option<StopReason>,
     pub(crate) stash: Option<Box<Stash<Live<A>>>>,
     pub(crate) stash_limit: u32,
 }
@@ -368,7 +504,7 @@ impl<A> Context<A> {
         Self {
             tx,
             duty: None,
-            failure: None,
+            reason: None,
             stash: None,
             stash_limit,
         }

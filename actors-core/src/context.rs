@@ -1,7 +1,7 @@
 //! What a handler can do with its `Context`: its own mail, the reply it owes, and stopping.
 use crate::addr::Addr;
 use crate::call::{Reply, Watch};
-use crate::cell::{self, Cell, Context};
+use crate::cell::{self, Cell, Context, Renewed};
 use crate::error::{AskError, Error, NoReplyReason, SendError, StashFull, StopReason};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
@@ -29,24 +29,33 @@ impl<A: 'static> Context<A> {
 
     /// The actor's name.
     pub fn name(&self) -> &str {
-        &self.cell().name
+        self.cell().name()
     }
 
     /// Stops the actor, as [`Addr::stop`]: what it has accepted it still handles.
     pub fn stop(&self) {
-        self.queue().close();
+        cell::stop(self.tx.keep());
     }
 
     /// Stops the actor after this message, as [`Addr::stop_now`].
     pub fn stop_now(&self) {
-        self.queue().stop_now();
+        match self.cell().renewed {
+            Renewed::Always => self.queue().leave(),
+            Renewed::Never | Renewed::AfterFailure => self.queue().stop_now(),
+        }
     }
 
     /// Gives up: the actor ends after this message with [`StopReason::Failed`]. The reply of this
-    /// message is still given. The first error counts.
+    /// message is still given. The first error counts. A supervised child is made anew, unless it is
+    /// [`Temporary`](crate::Restart::Temporary).
     pub fn fail(&mut self, error: impl Into<Error>) {
-        self.failure.get_or_insert_with(|| error.into());
-        self.queue().stop_now();
+        if self.reason.as_ref().is_none_or(StopReason::is_normal) {
+            self.reason = Some(StopReason::failed(error.into()));
+        }
+        match self.cell().renewed {
+            Renewed::Never => self.queue().stop_now(),
+            Renewed::AfterFailure | Renewed::Always => self.queue().leave(),
+        }
     }
 
     /// Sends a message to the actor itself, behind the mail that waits. Never fails for lack of
@@ -441,14 +450,15 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-impl<R: Send + 'static> Reply<R> {
+impl<R, E> Reply<R, E>
+where
+    R: Send + 'static,
+    E: From<AskError> + Send + 'static,
+{
     /// Sends what `f` makes of the result to an actor, as soon as it is there. Never fails for
     /// lack of room; if the actor has stopped by then, the message goes to dead letters.
-    pub fn pipe_to<B, M, On>(
-        self,
-        to: &Addr<B>,
-        f: impl FnOnce(Result<R, AskError>) -> M + Send + 'static,
-    ) where
+    pub fn pipe_to<B, M, On>(self, to: &Addr<B>, f: impl FnOnce(Result<R, E>) -> M + Send + 'static)
+    where
         B: 'static,
         M: MessageFor<B, On>,
     {

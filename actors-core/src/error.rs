@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Any error: what `started` returns, what `ctx.fail` takes, what `main` may return.
 pub type Error = Box<dyn StdError + Send + Sync + 'static>;
@@ -381,3 +382,89 @@ impl StdError for SpawnError {
         }
     }
 }
+
+/// A supervised child did not start: its factory and its `started` took longer than its
+/// [`start_timeout`](crate::ChildOptions::start_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StartTimedOut {
+    /// The timeout.
+    pub limit: Duration,
+}
+
+impl fmt::Display for StartTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it did not start within {:?}", self.limit)
+    }
+}
+
+impl StdError for StartTimedOut {}
+
+/// Why a supervisor failed: the error in its [`StopReason::Failed`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Escalation {
+    /// The child because of which it failed.
+    pub child: ActorName,
+    /// Why that ended last.
+    pub reason: StopReason,
+    /// What was wrong with that.
+    pub fault: EscalationFault,
+}
+
+/// Why a supervisor does not restart a child, and fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EscalationFault {
+    /// The child has not been up yet: its first start failed.
+    FirstStart,
+    /// There were more restarts than the [`Intensity`](crate::Intensity) allows.
+    TooManyRestarts,
+    /// The child is significant, and is never restarted.
+    Significant,
+}
+
+impl fmt::Display for Escalation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { child, reason, .. } = self;
+        match self.fault {
+            EscalationFault::FirstStart => write!(f, "{child} did not start: it {reason}"),
+            EscalationFault::TooManyRestarts => {
+                write!(f, "{child} was restarted too often; at last it {reason}")
+            }
+            EscalationFault::Significant => write!(f, "{child} is significant, and {reason}"),
+        }
+    }
+}
+
+impl StdError for Escalation {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.reason {
+            StopReason::Failed(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// Why an actor was not given a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// A live actor has this name.
+    NameTaken(Cow<'static, str>),
+    /// The actor has stopped or is stopping.
+    Closed,
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameTaken(name) => {
+                write!(f, "a live actor is registered under the name `{name}`")
+            }
+            Self::Closed => f.write_str("the actor has stopped, and cannot have a name"),
+        }
+    }
+}
+
+impl StdError for RegisterError {}

@@ -19,7 +19,8 @@ pub enum Event {
         /// How often its supervisor has started it before.
         incarnation: u32,
     },
-    /// The actor ended: its state was dropped and its address is closed.
+    /// The actor, or one incarnation of it, ended: its state was dropped. Told once for each
+    /// incarnation that a [`Started`](Self::Started) or [`Restarting`](Self::Restarting) was told of.
     #[non_exhaustive]
     Stopped {
         /// The actor.
@@ -27,6 +28,39 @@ pub enum Event {
         /// How often its supervisor had started it before.
         incarnation: u32,
         /// Why it ended, with the text of a panic.
+        reason: StopReason,
+    },
+    /// A supervised actor will be started again. Mail waits meanwhile.
+    #[non_exhaustive]
+    Restarting {
+        /// The actor.
+        actor: ActorName,
+        /// How often it will have been started before.
+        incarnation: u32,
+        /// The back-off.
+        after: Duration,
+        /// Why its last incarnation ended.
+        reason: StopReason,
+    },
+    /// A supervisor fails upwards because of a child: it was restarted too often, or its first
+    /// start failed. What is above restarts, or fails in its turn.
+    #[non_exhaustive]
+    Escalated {
+        /// The supervisor.
+        supervisor: ActorName,
+        /// The child.
+        child: ActorName,
+        /// Why it ended last.
+        reason: StopReason,
+    },
+    /// The same for a supervisor that has nobody above: the tree ends.
+    #[non_exhaustive]
+    GaveUp {
+        /// The supervisor.
+        supervisor: ActorName,
+        /// The child.
+        child: ActorName,
+        /// Why it ended last.
         reason: StopReason,
     },
     /// A handler runs for longer than the actor's `stuck_after`. Told once for each message.

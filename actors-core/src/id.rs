@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct ActorId(NonZeroU64);
 
 impl ActorId {
+    /// Not greater than any other.
+    pub(crate) const FIRST: Self = Self(NonZeroU64::MIN);
+
     /// The id as a number, for logs and metrics.
     pub fn get(self) -> u64 {
         self.0.get()

@@ -1,13 +1,13 @@
 //! `Recipient`: an address known only by the message it takes.
 use crate::actor::Message;
 use crate::addr::Addr;
-use crate::ask::{self, Sending};
+use crate::ask::{self, PortFor, Sending};
 use crate::call::{Ask, Reply};
 use crate::cell::Cell;
 use crate::error::{AskError, SendError, StopReason, TellError};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
-use crate::mailbox::OwnedPort;
+use crate::mailbox::{Keep, OwnedPort};
 use crate::message::MessageFor;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -108,7 +108,7 @@ impl<M: Message> Recipient<M> {
 
     /// The actor's name.
     pub fn name(&self) -> &str {
-        &self.cell().name
+        self.cell().name()
     }
 
     /// As [`Addr::stop`].
@@ -133,6 +133,25 @@ impl<M: Message> Recipient<M> {
 }
 
 impl<M: Message> Recipient<M> {
+    pub(crate) fn port(&self) -> PortFor<'_, M> {
+        self.port.port()
+    }
+
+    pub(crate) fn keep(&self) -> Keep<Cell> {
+        self.port.any().keep()
+    }
+
+    /// How many messages wait or are being handled.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.port.any().queue().stats().waiting
+    }
+
+    /// Whether one message more would find room now.
+    pub(crate) fn has_room(&self) -> bool {
+        let queue = self.port.any().queue();
+        !queue.is_closed() && queue.try_room().map(|()| queue.give_back()).is_ok()
+    }
+
     /// Sends whether there is room or not; to dead letters if the actor has stopped.
     pub(crate) fn tell_late(&self, msg: M) {
         ask::tell_late(self.port.port(), msg);

@@ -1,12 +1,12 @@
 //! One actor's life, from `started` to `stopped`.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::ended_kept;
-use crate::cell::{self, ActorState, Cell, Context, Live};
-use crate::error::{AskError, NoReplyReason, StopReason};
+use crate::cell::{self, ActorState, Cell, Child, Context, Live};
+use crate::error::{AskError, Error, NoReplyReason, StopReason};
 use crate::event::{self, DeadLetterReason, Event};
 use crate::id::ActorId;
 use crate::mailbox::{AnyTx, End, Keep, Rx, Seal, Threads, panic_text};
-use crate::registry;
+use crate::scope::Scope;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 /// The hooks of an actor, as messages to it: so they run, suspend, panic and are killed as any
 /// handler.
 pub(crate) struct Hooks<A> {
-    started: Seal<Live<A>, Begin, ()>,
-    stopped: Seal<Live<A>, Finish, ()>,
+    pub(crate) started: Seal<Live<A>, Begin, ()>,
+    pub(crate) stopped: Seal<Live<A>, Finish, ()>,
 }
 
 pub(crate) struct Begin;
-pub(crate) struct Finish(StopReason);
+pub(crate) struct Finish;
 
 impl<A: Actor> Hooks<A> {
     pub(crate) const OF_ACTOR: Self = Self {
@@ -32,8 +32,9 @@ impl<A: Actor> Hooks<A> {
                 live.ctx.fail(error);
             }
         }),
-        stopped: Seal::new(|live: &'static mut Live<A>, finish: Finish| async move {
-            live.actor.stopped(&mut live.ctx, &finish.0).await;
+        stopped: Seal::new(|live: &'static mut Live<A>, _: Finish| async move {
+            let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
+            live.actor.stopped(&mut live.ctx, &reason).await;
         }),
     };
 }
@@ -45,8 +46,9 @@ impl<A: LocalActor> Hooks<A> {
                 live.ctx.fail(error);
             }
         }),
-        stopped: Seal::local(|live: &'static mut Live<A>, finish: Finish| async move {
-            live.actor.stopped(&mut live.ctx, &finish.0).await;
+        stopped: Seal::local(|live: &'static mut Live<A>, _: Finish| async move {
+            let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
+            live.actor.stopped(&mut live.ctx, &reason).await;
         }),
     };
 }
@@ -58,60 +60,50 @@ pub(crate) struct Shell<A: 'static> {
     pub(crate) parent: Option<AnyTx<Cell>>,
     /// Told when `started` has returned, where somebody waits for that.
     pub(crate) up: Option<oneshot::Sender<()>>,
-    /// How long each child may take to stop, in milliseconds.
-    pub(crate) stop_limit: u32,
 }
 
 impl<A: 'static> Shell<A> {
     /// With its state, it lives.
     pub(crate) fn live(self, actor: A) -> Life<A> {
+        let (mut life, ctx) = self.still();
+        life.live = Some(Live { actor, ctx });
+        life
+    }
+
+    /// It waits for its state.
+    pub(crate) fn still(self) -> (Life<A>, Context<A>) {
         let Self {
             rx,
             ctx,
             parent,
             up,
-            stop_limit,
         } = self;
-        Life {
-            rx,
-            live: Some(Live { actor, ctx }),
-            parent,
-            up,
-            stop_limit,
-            reason: None,
-        }
-    }
-
-    /// It ends without having had a state.
-    pub(crate) fn end(self, reason: StopReason) {
-        let Self {
-            rx,
-            ctx: _,
-            parent,
-            up,
-            stop_limit,
-        } = self;
-        drop(Life {
+        let life = Life {
             rx,
             live: None,
             parent,
             up,
-            stop_limit,
-            reason: Some(reason),
-        });
+            reason: None,
+        };
+        (life, ctx)
+    }
+
+    /// It ends without having had a state.
+    pub(crate) fn end(self, reason: StopReason) {
+        let (mut life, _) = self.still();
+        life.reason = Some(Box::new(reason));
     }
 }
 
 /// What there is of an actor while it lives. Whatever ends it, dropping this settles all: mail
 /// goes to dead letters, asks end, the state is dropped, whoever waits is told.
 pub(crate) struct Life<A: 'static> {
-    rx: Rx<Live<A>, Cell>,
-    live: Option<Live<A>>,
+    pub(crate) rx: Rx<Live<A>, Cell>,
+    pub(crate) live: Option<Live<A>>,
     parent: Option<AnyTx<Cell>>,
     up: Option<oneshot::Sender<()>>,
-    stop_limit: u32,
-    /// Why it ends; not known when the runtime is shut down.
-    reason: Option<StopReason>,
+    /// Why it ends, where it says so that stands above the life: else its context knows.
+    pub(crate) reason: Option<Box<StopReason>>,
 }
 
 /// Runs an actor from `started` to `stopped`.
@@ -123,46 +115,65 @@ pub(crate) fn run<A: 'static, P: Threads>(
     hooks: &'static Hooks<A>,
 ) -> impl Future<Output = ()> + use<A, P> {
     async move {
-        let Life {
-            rx,
-            live: Some(live),
-            up,
-            stop_limit,
-            ..
-        } = &mut life
-        else {
+        // Nothing but the life is held over an await: what is, takes memory of each actor.
+        let Some((rx, live)) = life.parts() else {
             return;
         };
-        let stop_limit = Duration::from_millis((*stop_limit).into());
-        let begun = rx.perform::<P>(live, hooks.started.seal(Begin)).await;
-        let mut reason = reason_of(begun, &mut live.ctx);
-        let started = reason.is_normal();
-        if started {
-            announce(rx.keep().beside(), up.take());
-            let drained = rx.drain::<P>(live).await;
-            reason = reason_of(drained, &mut live.ctx);
-        }
-
-        rx.keep().beside().set_state(ActorState::Stopping);
-        rx.keep().queue().close();
-        stop_children(rx.keep(), stop_limit).await;
-        if started && !rx.keep().queue().is_killed() {
-            let finish = hooks.stopped.seal(Finish(reason.clone()));
-            let finished = rx.perform::<P>(live, finish).await;
-            if reason.is_normal() {
-                reason = reason_of(finished, &mut live.ctx);
+        let begun = rx.perform::<P>(live, hooks.started.hook(Begin)).await;
+        if life.note(begun) {
+            announce(life.rx.keep().beside(), life.up.take());
+            if let Some((rx, live)) = life.parts() {
+                // Should it end without a word, it was killed: with its runtime.
+                live.ctx.reason = None;
+                let drained = rx.drain::<P>(live).await;
+                life.note(drained);
             }
-            // Those that the hook has spawned.
-            stop_children(rx.keep(), stop_limit).await;
+            let cell = life.rx.keep().beside();
+            cell.scope_if_any(Scope::abort_streams);
+            life.rx.keep().beside().set_state(ActorState::Stopping);
+            life.rx.keep().queue().close();
+            stop_children(life.rx.keep()).await;
+            if !life.rx.keep().queue().is_killed() {
+                if let Some((rx, live)) = life.parts() {
+                    let is_well = live.ctx.reason.as_ref().is_none_or(StopReason::is_normal);
+                    let finished = rx.perform::<P>(live, hooks.stopped.hook(Finish)).await;
+                    if is_well {
+                        life.note(finished);
+                    }
+                }
+            }
         }
-        life.reason = Some(reason);
+        // Those that the last hook has spawned.
+        life.rx.keep().beside().set_state(ActorState::Stopping);
+        life.rx.keep().queue().close();
+        stop_children(life.rx.keep()).await;
         drop(life);
     }
 }
 
+/// What works, and what it works on.
+type Parts<'a, A> = (&'a mut Rx<Live<A>, Cell>, &'a mut Live<A>);
+
+impl<A: 'static> Life<A> {
+    fn parts(&mut self) -> Option<Parts<'_, A>> {
+        self.live.as_mut().map(|live| (&mut self.rx, live))
+    }
+
+    /// Notes how a part of the life went. True: well.
+    fn note(&mut self, end: End) -> bool {
+        let Some(live) = &mut self.live else {
+            return false;
+        };
+        let reason = reason_of(end, &mut live.ctx);
+        let is_well = reason.is_normal();
+        live.ctx.reason = Some(reason);
+        is_well
+    }
+}
+
 /// `started` has returned.
-fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
-    cell.set_state(ActorState::Running);
+pub(crate) fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
+    cell.up();
     event::emit(|| Event::Started {
         actor: cell.actor_name(),
         incarnation: incarnation(cell),
@@ -173,24 +184,33 @@ fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
     }
 }
 
-fn reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
+pub(crate) fn reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
     match end {
         End::Killed => StopReason::Killed,
         End::Panicked(text) => StopReason::Panicked(text),
-        End::Drained | End::StopNow => match ctx.failure.take() {
-            Some(error) => StopReason::failed(error),
-            None => StopReason::Normal,
+        End::Drained | End::StopNow => match (ctx.reason.take(), told(ctx.cell())) {
+            (None | Some(StopReason::Normal), Some(error)) => StopReason::failed(error),
+            (reason, _) => reason.unwrap_or(StopReason::Normal),
         },
     }
 }
 
-fn incarnation(cell: &Cell) -> u32 {
+/// What others said that the actor fails with.
+fn told(cell: &Cell) -> Option<Error> {
+    cell.scope_if_any(|scope| scope.failure.take()).flatten()
+}
+
+pub(crate) fn incarnation(cell: &Cell) -> u32 {
     cell.incarnation.load(Ordering::Relaxed)
 }
 
-/// Stops the children, the last one first, each within the limit; then it is killed. A kill of the
-/// parent kills those that are left.
-async fn stop_children(parent: &Keep<Cell>, limit: Duration) {
+/// Stops the children, the last one first, each within its limit, or else this one; then it is
+/// killed. A kill of the parent kills those that are left.
+pub(crate) async fn stop_children(parent: &Keep<Cell>) {
+    let together = |scope: &mut Scope<_>| scope.together.filter(|_| scope.has_children());
+    if let Some(limit) = parent.beside().scope_if_any(together).flatten() {
+        Box::pin(stop_children_together(parent, limit)).await;
+    }
     let last = || {
         parent
             .beside()
@@ -199,8 +219,48 @@ async fn stop_children(parent: &Keep<Cell>, limit: Duration) {
     };
     while let Some(child) = last() {
         // Boxed: else each actor would have room for this in it all its life.
-        Box::pin(stop_child(parent, &child, limit)).await;
+        let limit = child.stop_limit.unwrap_or(parent.beside().stop_limit);
+        let limit = Duration::from_millis(limit.into());
+        Box::pin(stop_child(parent, &child.keep, limit)).await;
     }
+}
+
+/// Stops all children at the same time, and kills those that are left when the limit is over.
+async fn stop_children_together(parent: &Keep<Cell>, limit: Duration) {
+    let children = |scope: &mut Scope<Child>| {
+        let children = scope.children();
+        children.map(|child| child.keep.clone()).collect::<Vec<_>>()
+    };
+    let children = parent.beside().scope_if_any(children).unwrap_or_default();
+    for child in &children {
+        child.queue().close();
+    }
+    let all_ended = || async {
+        for child in &children {
+            ended_kept(child.clone()).await;
+        }
+    };
+    let in_time = {
+        let mut ended = pin!(tokio::time::timeout(limit, all_ended()));
+        poll_fn(|cx| {
+            if parent.queue().is_killed() {
+                return Poll::Ready(false);
+            }
+            ended.as_mut().poll(cx).map(|ended| ended.is_ok())
+        })
+        .await
+    };
+    if !in_time {
+        for child in &children {
+            child.queue().kill();
+        }
+        let _ = tokio::time::timeout(AFTER_KILL, all_ended()).await;
+    }
+    parent.beside().scope_if_any(|scope| {
+        for child in &children {
+            scope.remove_child(child.beside().id);
+        }
+    });
 }
 
 async fn stop_child(parent: &Keep<Cell>, child: &Keep<Cell>, limit: Duration) {
@@ -230,13 +290,18 @@ async fn stop_child(parent: &Keep<Cell>, child: &Keep<Cell>, limit: Duration) {
 }
 
 /// How long a parent waits for a child that it has killed.
-const AFTER_KILL: Duration = Duration::from_millis(100);
+pub(crate) const AFTER_KILL: Duration = Duration::from_millis(100);
 
 impl<A: 'static> Drop for Life<A> {
     fn drop(&mut self) {
         let keep = self.rx.keep().clone();
         let cell = keep.beside();
-        let mut reason = self.reason.take().unwrap_or(StopReason::Killed);
+        let live = self.live.take();
+        let mut reason = match (self.reason.take(), &live) {
+            (Some(reason), _) => *reason,
+            (None, Some(live)) => live.ctx.reason.clone().unwrap_or(StopReason::Killed),
+            (None, None) => StopReason::Killed,
+        };
         cell.set_state(ActorState::Stopping);
         // Asks first, then the state: its destructor may take its time.
         let letters = Letters {
@@ -245,7 +310,6 @@ impl<A: 'static> Drop for Life<A> {
         };
         self.rx
             .finish(&letters.error(), |message| letters.report(message));
-        let live = self.live.take();
         if let Some(Live { actor, mut ctx }) = live {
             let stash = *ctx.stash.take().unwrap_or_default();
             for sealed in stash.back.into_iter().chain(stash.aside) {
@@ -274,17 +338,27 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
     cell.scope_if_any(|scope| {
         scope.abort_tasks();
         for child in scope.children().rev() {
-            child.queue().kill();
+            child.keep.queue().kill();
         }
     });
     for (other, key) in keep.queue().watched() {
-        let _ = ActorId::from_number(other)
-            .and_then(|other| cell::find(other, |other| other.beside().forget(key)));
+        forget_watch(other, key);
     }
     cell::forget(cell.id);
-    if cell.registered {
-        registry::unregister(cell);
-    }
+    let undo = cell.scope_if_any(|scope| scope.take_all_undo());
+    undo.into_iter().flatten().for_each(|undo| undo());
+    log_failure(cell, reason);
+    cell.end(reason);
+    tell_stopped(cell, reason);
+}
+
+/// Takes back what was noted with a watched actor.
+pub(crate) fn forget_watch(other: u64, key: u64) {
+    let _ = ActorId::from_number(other)
+        .and_then(|other| cell::find(other, |other| other.beside().forget(key)));
+}
+
+pub(crate) fn log_failure(cell: &Cell, reason: &StopReason) {
     match reason {
         StopReason::Panicked(text) => {
             tracing::error!(actor = %cell.actor_name(), %text, "panicked");
@@ -294,7 +368,9 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
         }
         StopReason::Normal | StopReason::Killed => {}
     }
-    cell.end(reason);
+}
+
+pub(crate) fn tell_stopped(cell: &Cell, reason: &StopReason) {
     event::emit(|| Event::Stopped {
         actor: cell.actor_name(),
         incarnation: incarnation(cell),

@@ -1,5 +1,6 @@
 //! What the `main` and `test` macros call: a runtime to run one future on.
 use std::future::Future;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -12,7 +13,11 @@ pub enum Flavor {
     MultiThread,
 }
 
-/// Runs a future on a runtime of its own.
+/// How long the threads of a runtime may take to drop what was left.
+const AT_END: Duration = Duration::from_secs(1);
+
+/// Runs a future on a runtime of its own. What it leaves behind is dropped; who blocks its thread
+/// for ever is left to the end of the process.
 ///
 /// # Panics
 ///
@@ -28,7 +33,11 @@ pub fn block_on<F: Future>(flavor: Flavor, worker_threads: Option<usize>, main: 
             if let Some(threads) = worker_threads {
                 builder.worker_threads(threads);
             }
-            build(&mut builder).block_on(main)
+            let runtime = build(&mut builder);
+            let output = runtime.block_on(main);
+            // A handler that blocks its thread must not hold up the end of the process.
+            runtime.shutdown_timeout(AT_END);
+            output
         }
     }
 }

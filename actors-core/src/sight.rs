@@ -30,6 +30,9 @@ pub struct ActorInfo {
     pub mailbox: MailboxStats,
     /// How often its supervisor has started it before.
     pub incarnation: u32,
+    /// For how long it has been up, since its last restart. Known only for children, and while
+    /// they run.
+    pub uptime: Option<Duration>,
     /// The type of the message it is handling.
     pub message: Option<&'static str>,
     /// Since when it handles that. Known only for messages that were begun while a [`Timings`] is
@@ -51,18 +54,19 @@ pub fn actor_count() -> usize {
     cell::live_count()
 }
 
-fn info(keep: &Keep<Cell>) -> ActorInfo {
+pub(crate) fn info(keep: &Keep<Cell>) -> ActorInfo {
     let (cell, queue) = (keep.beside(), keep.queue());
     let (message, since) = queue.turn().message().unzip();
     ActorInfo {
         id: cell.id,
-        name: cell.name.clone().into_owned(),
-        type_name: cell.type_name,
+        name: cell.name().to_owned(),
+        type_name: (cell.type_name)(),
         parent: cell.parent,
         state: cell.state(),
         capacity: queue.capacity(),
         mailbox: queue.stats(),
         incarnation: cell.incarnation.load(Ordering::Relaxed),
+        uptime: cell.uptime(),
         message,
         since: since.flatten(),
     }

@@ -1,12 +1,12 @@
 //! A value becomes a running actor.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
-use crate::cell::{self, Cell, Context, Live};
+use crate::cell::{self, Cell, Child, Context, Live, Renewed};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
 use crate::policy::{Capacity, Overflow};
-use crate::registry;
+use crate::registry::Registry;
 use crate::run::{Hooks, Shell, run, settle};
 use crate::sight;
 use std::borrow::Cow;
@@ -36,13 +36,32 @@ use tokio::sync::oneshot;
 #[must_use = "options do nothing until something is spawned with them"]
 pub struct SpawnOptions {
     name: Option<Cow<'static, str>>,
-    registered: bool,
+    registry: Option<Registry>,
     capacity: Capacity,
     overflow: Overflow,
     stop_limit: u32,
     idle_timeout: Option<Duration>,
-    stash_capacity: u32,
+    pub(crate) stash_capacity: u32,
     stuck_after: u32,
+}
+
+/// What a child has from its parent.
+pub(crate) struct Parent {
+    pub(crate) tx: AnyTx<Cell>,
+    /// How long the child may take to stop, where that is not the same for all.
+    pub(crate) stop_limit: Option<Duration>,
+    pub(crate) renewed: Renewed,
+}
+
+impl Parent {
+    /// Of a child that is not supervised.
+    fn plain(tx: AnyTx<Cell>) -> Self {
+        Self {
+            tx,
+            stop_limit: None,
+            renewed: Renewed::Never,
+        }
+    }
 }
 
 impl SpawnOptions {
@@ -51,7 +70,7 @@ impl SpawnOptions {
     pub fn new() -> Self {
         Self {
             name: None,
-            registered: false,
+            registry: None,
             capacity: Capacity::DEFAULT,
             overflow: Overflow::default(),
             stop_limit: 5_000,
@@ -70,8 +89,13 @@ impl SpawnOptions {
     /// Names the actor and claims the name for it: [`lookup`](crate::lookup) finds it, and nobody
     /// else can claim the name until [`Addr::stopped`] has returned.
     pub fn registered(self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.registered_in(&Registry::process(), name)
+    }
+
+    /// The same in a registry of one's own.
+    pub fn registered_in(self, registry: &Registry, name: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            registered: true,
+            registry: Some(registry.clone()),
             ..self.name(name)
         }
     }
@@ -145,10 +169,10 @@ impl SpawnOptions {
         }
     }
 
-    fn spawn_under<A: Actor>(
+    pub(crate) fn spawn_under<A: Actor>(
         self,
         actor: A,
-        parent: Option<AnyTx<Cell>>,
+        parent: Option<Parent>,
         up: Option<oneshot::Sender<()>>,
     ) -> Result<Addr<A>, SpawnError> {
         let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
@@ -229,34 +253,48 @@ impl SpawnOptions {
         }
     }
 
+    /// Named like this, unless a name was claimed.
+    pub(crate) fn named_or(self, name: Cow<'static, str>) -> Self {
+        match self.registry.is_some() {
+            true => self,
+            false => self.name(name),
+        }
+    }
+
+    /// The idle timeout in nanoseconds, 0 for none.
+    pub(crate) fn idle_nanos(&self) -> u64 {
+        self.idle_timeout.map_or(0, |limit| {
+            u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1)
+        })
+    }
+
     /// All of an actor but its state.
-    fn make<A: 'static>(
+    pub(crate) fn make<A: 'static>(
         self,
-        parent: Option<AnyTx<Cell>>,
+        parent: Option<Parent>,
     ) -> Result<(Addr<A>, Shell<A>), SpawnError> {
         if self.capacity == Capacity::Bounded(0) {
             return Err(SpawnError::ZeroCapacity);
         }
         let id = ActorId::next();
-        let type_name = std::any::type_name::<A>();
-        let name = self.name.unwrap_or(Cow::Borrowed(short_name(type_name)));
-        let parent_id = parent.as_ref().map(|parent| parent.beside().id);
-        let cell = Cell::new(
-            id,
-            name,
-            type_name,
-            parent_id,
-            self.stuck_after,
-            self.registered,
-        );
+        let idle_limit = self.idle_nanos();
+        let type_name = std::any::type_name::<A>;
+        let parent_id = parent.as_ref().map(|parent| parent.tx.beside().id);
+        let renewed = parent.as_ref().map(|parent| parent.renewed);
+        let mut cell = Cell::new(id, self.name, type_name, parent_id);
+        cell.stop_limit = self.stop_limit;
+        cell.stuck_after = self.stuck_after;
+        cell.renewed = renewed.unwrap_or(Renewed::Never);
         let (tx, mut rx) =
             mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);
-        if self.registered && !registry::register(&tx) {
-            return Err(SpawnError::NameTaken(tx.beside().name.clone()));
+        if let Some(registry) = &self.registry {
+            let name = tx.beside().name_to_keep();
+            if registry.claim(name.clone(), &tx).is_err() {
+                return Err(SpawnError::NameTaken(name));
+            }
         }
-        if let Some(limit) = self.idle_timeout {
-            let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1);
-            tx.queue().set_idle_limit(nanos);
+        if idle_limit != 0 {
+            tx.queue().set_idle_limit(idle_limit);
         }
         if self.stuck_after != 0 && tracing::enabled!(tracing::Level::WARN) {
             sight::watch_for_stuck();
@@ -266,22 +304,24 @@ impl SpawnOptions {
             rx.set_span(tracing::info_span!("actor", %actor));
         }
         if let Some(parent) = &parent {
-            let child = rx.keep().clone();
+            let child = Child {
+                keep: rx.keep().clone(),
+                stop_limit: parent.stop_limit.map(millis),
+            };
             parent
+                .tx
                 .beside()
                 .with_scope(|scope| scope.add_child(id, child));
         }
         cell::remember(rx.keep().clone());
         let ctx = Context::new(rx.weak(), self.stash_capacity);
-        let stop_limit = self.stop_limit;
         Ok((
             Addr { tx },
             Shell {
                 rx,
                 ctx,
-                parent,
+                parent: parent.map(|parent| parent.tx),
                 up: None,
-                stop_limit,
             },
         ))
     }
@@ -371,20 +411,17 @@ impl<A: 'static> Context<A> {
         options: SpawnOptions,
         child: B,
     ) -> Result<Addr<B>, SpawnError> {
-        options.spawn_under(child, Some(self.tx.keep().tx()), None)
+        options.spawn_under(child, Some(Parent::plain(self.tx.keep().tx())), None)
+    }
+
+    /// When this actor stops, its children are all told at the same time, and have this long
+    /// together; then those that are left are killed. For actors with many children that do not
+    /// need each other, such as connections. Otherwise they stop one after the other.
+    pub fn stop_children_together(&self, limit: Duration) {
+        self.cell().with_scope(|scope| scope.together = Some(limit));
     }
 }
 
 fn millis(limit: Duration) -> u32 {
     u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// `a::b::Name<c::D>` without its path: `Name`.
-fn short_name(type_name: &'static str) -> &'static str {
-    // By bytes, since each spawn comes by here: `<` and `:` are not part of any other character.
-    let bytes = type_name.as_bytes();
-    let end = bytes.iter().position(|&byte| byte == b'<');
-    let end = end.unwrap_or(bytes.len());
-    let path = bytes[..end].iter().rposition(|&byte| byte == b':');
-    &type_name[path.map_or(0, |colon| colon + 1)..end]
 }

@@ -1,5 +1,5 @@
 //! Streams and futures that work for an actor: their items and results arrive as messages.
-use crate::cell::{Cell, Context};
+use crate::cell::{self, Cell, Context};
 use crate::event::{self, Event};
 use crate::mailbox::{Keep, panic_text};
 use crate::message::MessageFor;
@@ -43,7 +43,7 @@ impl Attached {
     /// handled the items.
     pub fn then_stop(self) -> Self {
         let keep = self.keep.clone();
-        self.at_end(Box::new(move || keep.queue().close()))
+        self.at_end(Box::new(move || cell::stop(&keep)))
     }
 
     /// When the stream ends, this is called, behind the last item. See
@@ -151,6 +151,8 @@ impl<A: 'static> Context<A> {
                 act();
             }
         });
+        self.cell()
+            .with_scope(|scope| scope.add_stream(task.clone()));
         Attached {
             task,
             end,
@@ -183,7 +185,7 @@ impl<A: 'static> Context<A> {
     /// A task that ends with the actor, and whose panics are told.
     fn task(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let keep = self.tx.keep().clone();
-        let task = tokio::spawn(async move {
+        let joined = tokio::spawn(async move {
             let mut work = pin!(work);
             let done =
                 poll_fn(
@@ -202,9 +204,9 @@ impl<A: 'static> Context<A> {
                     text: text.to_string(),
                 });
             }
-        })
-        .abort_handle();
-        self.cell().with_scope(|scope| scope.add_task(task.clone()));
+        });
+        let task = joined.abort_handle();
+        self.cell().with_scope(|scope| scope.add_task(joined));
         task
     }
 }

@@ -88,8 +88,9 @@ impl<A: 'static> Context<A> {
     }
 
     fn timer(&self, task: impl Future<Output = ()> + Send + 'static) -> Timer {
-        let task = tokio::spawn(task).abort_handle();
-        self.cell().with_scope(|scope| scope.add_task(task.clone()));
+        let joined = tokio::spawn(task);
+        let task = joined.abort_handle();
+        self.cell().with_scope(|scope| scope.add_task(joined));
         Timer { task }
     }
 }

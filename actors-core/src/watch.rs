@@ -25,7 +25,8 @@ impl Message for Stopped {
 
 impl<A: 'static> Context<A> {
     /// Watches another actor: when it ends, this one gets one [`Stopped`] message; at once if it
-    /// has ended already.
+    /// has ended already. Of a supervised actor, that is the end of the incarnation that is there
+    /// now, or that its supervisor is about to start.
     ///
     /// The notice does not wait behind mail, with one exception: it comes after all that the
     /// watched actor's handlers and hooks sent to this one before (and after mail that waited when
@@ -49,7 +50,8 @@ impl<A: 'static> Context<A> {
                 incarnation: other.incarnation.load(Ordering::Relaxed),
                 reason: reason.clone(),
             };
-            me.tx().notice(watched.get(), Stopped::seal().seal(notice));
+            me.tx()
+                .notice(watched.get(), Some(key), Stopped::seal().seal(notice));
         });
     }
 

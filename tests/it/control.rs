@@ -413,3 +413,19 @@ async fn a_child_is_stopped_whatever_waits_in_its_mailbox() {
     assert!(soon(child.stopped()).await.is_normal());
     assert_eq!(log.all(), [1]);
 }
+
+#[actors_core::test]
+async fn to_stop_with_an_error_the_mail_is_handled_and_the_first_error_counts() {
+    let _alone = alone().await;
+    let (worker, log, gate) = flooded().await;
+    worker.stop_with("the first");
+    worker.stop_with("the second");
+    assert!(!worker.is_alive());
+    gate.open();
+    let reason = soon(worker.stopped()).await;
+    assert!(
+        matches!(&reason, StopReason::Failed(error) if error.to_string() == "the first"),
+        "{reason}"
+    );
+    assert!(log.all().into_iter().eq(0..MANY));
+}

@@ -112,6 +112,10 @@ impl Log {
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
 }
 
 /// Where handlers wait until the test lets them go.

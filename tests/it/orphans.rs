@@ -473,3 +473,95 @@ async fn pipe_keeps_it_until_its_result_is_handled() {
     done.send(()).expect("it waits");
     assert_eq!(ended.await.expect("its state is dropped"), 1);
 }
+
+/// Has children that hang in their hooks, and stops them together.
+struct Crowd {
+    size: usize,
+    limit: Duration,
+    children: Vec<Addr<Hanging>>,
+}
+
+impl Actor for Crowd {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> Result<(), Error> {
+        ctx.stop_children_together(self.limit);
+        self.children = (0..self.size).map(|_| ctx.spawn(Hanging)).collect();
+        Ok(())
+    }
+}
+
+#[handlers]
+impl Crowd {
+    fn members(&self) -> Vec<Addr<Hanging>> {
+        self.children.clone()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Hanging;
+
+impl Actor for Hanging {
+    async fn stopped(&mut self, _: &mut Context<Self>, _: &StopReason) {
+        tokio::time::sleep(HOUR).await;
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn children_that_are_stopped_together_share_the_time() {
+    let crowd = Crowd {
+        size: 100,
+        limit: Duration::from_secs(7),
+        children: Vec::new(),
+    };
+    let crowd = crowd.spawn();
+    let children = crowd.members().await.expect("it lives");
+    let began = Instant::now();
+    crowd.stop();
+    assert!(crowd.stopped().await.is_normal());
+    assert_eq!(began.elapsed().as_secs(), 7);
+    for child in children {
+        assert!(matches!(child.stopped().await, StopReason::Killed));
+    }
+}
+
+/// Listens to a stream that never has anything, and hangs when it stops.
+struct Listening(Option<Mute>);
+
+impl Actor for Listening {
+    async fn started(&mut self, ctx: &mut Context<Self>) -> Result<(), Error> {
+        ctx.attach(self.0.take().expect("starts once"), |unheard| unheard);
+        ctx.spawn(Hanging);
+        Ok(())
+    }
+}
+
+impl Handler<Unheard> for Listening {
+    async fn handle(&mut self, _: Unheard, _: &mut Context<Self>) {}
+}
+
+#[derive(Message)]
+struct Unheard;
+
+/// Says when it is dropped.
+struct Mute {
+    _dropped: oneshot::Sender<()>,
+}
+
+impl Stream for Mute {
+    type Item = Unheard;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<Unheard>> {
+        Poll::Pending
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn streams_end_before_the_children_do() {
+    let (dropped, is_dropped) = oneshot::channel();
+    let stream = Mute { _dropped: dropped };
+    let listening = Listening(Some(stream)).spawn();
+    listening.stop();
+    // The child takes five seconds of the paused time, and the stream none.
+    let stream = timeout(Duration::from_secs(1), is_dropped).await;
+    assert!(stream.is_ok(), "the stream is still there");
+    assert!(listening.stopped().await.is_normal());
+}

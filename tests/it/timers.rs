@@ -79,7 +79,7 @@ async fn notify_after_ticks_once_and_in_time() {
     let clock = Clock::new().spawn();
     let timer = clock.after(ms(250)).await.expect("it lives");
     sleep(ms(249)).await;
-    assert_eq!(clock.ticks().await.expect("it lives"), []);
+    assert!(clock.ticks().await.expect("it lives").is_empty());
     assert!(!timer.is_finished());
     sleep(HOUR).await;
     assert_eq!(clock.ticks().await.expect("it lives"), [250]);
@@ -149,7 +149,7 @@ async fn cancel_withdraws_a_tick_that_waits() {
     assert!(timer.is_finished());
     gate.open();
     sleep(HOUR).await;
-    assert_eq!(clock.ticks().await.expect("it lives"), []);
+    assert!(clock.ticks().await.expect("it lives").is_empty());
     assert_eq!(clock.mailbox_stats().withdrawn, 1);
 }
 

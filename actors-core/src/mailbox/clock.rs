@@ -3,12 +3,12 @@
 
 /// How long a task goes on before it lets the runtime look at timers and sockets.
 ///
-/// On x86-64 a count of the time-stamp counter, which runs at 1 to 5 GHz: 0.2 to 1 ms. Elsewhere
+/// On x86-64 a count of the time-stamp counter, which runs at 1 to 5 GHz: 0.6 to 3 ms. Elsewhere
 /// nanoseconds.
 pub(super) const SLICE: u64 = if cfg!(all(target_arch = "x86_64", not(miri))) {
-    1_000_000
+    3_000_000
 } else {
-    500_000
+    1_000_000
 };
 
 /// The time now, in ticks; never 0.

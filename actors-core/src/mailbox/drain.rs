@@ -4,11 +4,10 @@
 //! Fair in two ways: after [`BUDGET`] messages the task goes to the end of its thread's queue; and
 //! once [`SLICE`] has passed without a pause it lets the runtime look at timers and sockets too.
 use super::clock::{self, SLICE};
-use super::handle::{Rx, Threads, ignore_panic};
-use super::queue::{HAND_OVER, KILL, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
+use super::handle::{Rx, Seal, Threads, ignore_panic};
+use super::queue::{HAND_OVER, KILL, LEAVE, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
 use super::reply::Duty;
-use super::slot::{Began, FutureBuf, Opener, Running, Sealed, Slot, SlotVt, Stage};
-use super::sync::UnsafeCell;
+use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
 use super::turn::{self, Turn};
 use crate::error::{AskError, NoReplyReason, StopReason};
 use std::any::Any;
@@ -26,9 +25,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span};
 
 /// Messages that one poll handles at most.
-const BUDGET: usize = 128;
+const BUDGET: u16 = 128;
 /// The clock is looked at after so many messages, as long as they are quick.
-const CLOCK_EVERY: usize = 4;
+const CLOCK_EVERY: u16 = 4;
 
 /// Where a slice passes with so few messages, they are slow.
 const SLOW: u32 = 64;
@@ -41,7 +40,7 @@ pub(crate) static WATCHERS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) enum End {
     /// All mail was handled, and no more will come.
     Drained,
-    /// Told to stop after the message it was handling.
+    /// Told to stop, or to leave the rest to the next drain, after the message it was handling.
     StopNow,
     /// Told to end at once.
     Killed,
@@ -54,24 +53,31 @@ pub(crate) enum End {
 pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     rx: &'a mut Rx<O, X>,
     stage: Stage,
-    buf: UnsafeCell<FutureBuf>,
     /// Messages that have left the mailbox and whose room was not given back.
-    left: usize,
+    left: u32,
     /// When the task last let others run, in ticks of the clock; 0 for "just now".
     slice: u64,
-    /// How many messages were handled since.
+    /// How many messages were handled since then in polls before, and the budget of this poll when
+    /// it was noted.
     in_slice: u32,
+    budget_then: u16,
     /// Messages take so long that the clock is looked at after each.
     slow: bool,
-    /// Only this one is to be handled.
-    once: Option<Once>,
+    /// Only a hook is to be run: this one, if it has not begun.
+    is_hook: bool,
+    hook: Option<&'static SlotVt>,
+    /// The mailbox was empty behind the message that was taken last: nothing is to be looked for
+    /// unless something has come.
+    was_last: bool,
+    /// The budget of the poll was used up, and the next poll follows at once.
+    goes_on: bool,
     /// The running message does not count: it is a notice.
     uncounted: bool,
     /// A message was handled since the idle timer was set.
     was_busy: bool,
     span: Option<Box<Span>>,
     idle: Option<Pin<Box<Sleep>>>,
-    // `stage` points at the opener, and at `buf`.
+    // `stage` points at the opener.
     _opener: PhantomData<&'a mut O>,
     _threads: PhantomData<P>,
     _pinned: PhantomPinned,
@@ -105,15 +111,18 @@ impl<O: Opener, X> Rx<O, X> {
             rx: self,
             stage: Stage {
                 opener: ptr::from_mut(opener).cast(),
-                buf: ptr::null_mut(),
+                buf: FutureBuf::new(),
                 running: None,
                 routed: None,
             },
-            buf: UnsafeCell::new(FutureBuf::new()),
-            once: None,
+            is_hook: false,
+            hook: None,
+            was_last: false,
+            goes_on: false,
             left: 0,
             slice: 0,
             in_slice: 0,
+            budget_then: BUDGET,
             slow: false,
             uncounted: false,
             was_busy: false,
@@ -127,21 +136,17 @@ impl<O: Opener, X> Rx<O, X> {
 }
 
 impl<O: Opener, X> Rx<O, X> {
-    /// Handles this one message, which does not count; a kill ends it.
+    /// Runs this hook, as a message that does not count; a kill ends it.
     pub(crate) fn perform<'a, P: Threads>(
         &'a mut self,
         opener: &'a mut O,
-        sealed: Sealed<O>,
+        Hook { vt, .. }: Hook<O>,
     ) -> Drain<'a, O, X, P> {
         let mut drain = self.drain(opener);
-        drain.once = Some(Once::Next(sealed.slot));
+        drain.is_hook = true;
+        drain.hook = Some(vt);
         drain
     }
-}
-
-enum Once {
-    Next(Slot),
-    Begun,
 }
 
 impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
@@ -149,14 +154,14 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
-        // SAFETY: nothing is moved out of the pinned drain. A running future may lie in `buf`: it
-        // is reached through the raw pointer only.
+        // SAFETY: nothing is moved out of the pinned drain.
         let this = unsafe { self.get_unchecked_mut() };
         this.rx.keep.queue().set_waker(cx.waker());
-        this.stage.buf = this.buf.with_mut(|buf| buf);
         // One for the whole batch; `running` says what was interrupted.
         let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
-        this.give_room();
+        if this.left > 0 {
+            this.give_room();
+        }
         // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
@@ -172,12 +177,47 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     }
 
     /// Runs as the code of this actor, in the span of its life.
+    #[inline]
     fn run_as_actor(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let life = self.rx.extra.as_ref().and_then(|extra| extra.life.clone());
-        let _entered = life.as_ref().map(Span::enter);
         let turn: *const Turn = self.queue().turn();
         // SAFETY: the turn lies in the block that `rx` keeps, and `rx` does not let go of it.
-        turn::scope(unsafe { &*turn }, || self.run(cx))
+        turn::scope(unsafe { &*turn }, || {
+            if self.rx.extra.is_some() || self.is_hook {
+                return self.run_specially(cx);
+            }
+            self.run(cx)
+        })
+    }
+
+    #[cold]
+    fn run_specially(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let life = self.rx.extra.as_ref().and_then(|extra| extra.life.clone());
+        let _entered = life.as_ref().map(Span::enter);
+        if !self.is_hook {
+            return self.run_apart(cx);
+        }
+        if self.queue().control() & KILL != 0 {
+            self.abandon(&StopReason::Killed);
+            return Poll::Ready(End::Killed);
+        }
+        let polled = match (self.hook.take(), self.stage.running) {
+            (Some(vt), _) => self.begin_hook(vt, cx),
+            (None, Some(running)) => self.resume(running, cx),
+            (None, None) => Poll::Ready(()),
+        };
+        polled.map(|()| End::Drained)
+    }
+
+    /// The same as `run`, which is inlined where it matters.
+    fn run_apart(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.run(cx)
+    }
+
+    fn begin_hook(&mut self, vt: &'static SlotVt, cx: &mut Context<'_>) -> Poll<()> {
+        self.uncounted = true;
+        let mut slot = Slot::of_unit(vt);
+        // SAFETY: made just now.
+        unsafe { self.start(&raw mut slot, cx) }
     }
 
     /// A handler, or a destructor of what it handled, has panicked.
@@ -189,136 +229,178 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         End::Panicked(text)
     }
 
+    #[inline(always)]
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let mut budget = BUDGET;
-        loop {
-            let control = self.queue().control();
-            if control & KILL != 0 {
-                self.abandon(&StopReason::Killed);
-                return Poll::Ready(End::Killed);
-            }
-            if let Some(running) = self.stage.running {
-                if self.resume(running, cx).is_pending() {
-                    return Poll::Pending;
-                }
-                continue;
-            }
-            if control & (HAND_OVER | STASHED) != 0 {
-                // From a handler that went on all the same.
-                self.queue().handed_over();
-                if control & STASHED != 0 {
-                    self.queue().uncount_handled();
-                }
-            }
-            if control & STOP_NOW != 0 && self.once.is_none() {
-                return Poll::Ready(End::StopNow);
-            }
-            if self.pause(budget, cx) {
+        self.goes_on = false;
+        if let Some(running) = self.stage.running {
+            if self.queue().control() & KILL == 0 && self.resume(running, cx).is_pending() {
                 return Poll::Pending;
             }
+        }
+        // So many messages may be handled in this poll, and so many before the next look around.
+        let mut budget = BUDGET;
+        let mut unwatched = 1;
+        loop {
+            let control = self.queue().control();
+            if control & !(NOTICE | UNSTASH) != 0 {
+                if let Some(end) = self.obey(control) {
+                    return Poll::Ready(end);
+                }
+            }
+            if self.was_last {
+                self.was_last = false;
+                // Mail may have been put aside, and be wanted back.
+                if control == 0 && self.queue().is_idle() {
+                    match self.idle(cx) {
+                        Next::End => return Poll::Ready(End::Drained),
+                        Next::Wait => return Poll::Pending,
+                        _ => {}
+                    }
+                }
+            }
+            if unwatched == 0 {
+                unwatched = self.look_around(budget);
+                if unwatched == 0 {
+                    self.pause(budget, cx);
+                    return Poll::Pending;
+                }
+            }
+            // A message that does not come from the batch.
+            let mut single;
             let slot = match self.next(control, cx) {
-                Next::Slot(slot) => slot,
+                Next::InBatch(slot) => slot,
+                Next::Single(slot) => {
+                    single = slot;
+                    &raw mut single
+                }
                 Next::LookAgain => continue,
                 Next::Wait => return Poll::Pending,
                 Next::End => return Poll::Ready(End::Drained),
             };
-            if self.slice == 0 && budget < BUDGET {
-                // Only now: most polls find one message, and need no clock for it.
-                self.slice = clock::ticks();
-                self.in_slice = 0;
-            }
-            self.in_slice += 1;
+            unwatched -= 1;
             budget -= 1;
-            if self.start(slot, cx).is_pending() {
+            // SAFETY: the slot was taken out just now, of the batch or of wherever `single` was.
+            if unsafe { self.start(slot, cx) }.is_pending() {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Whether to let others run before the next message.
-    #[inline]
-    fn pause(&mut self, budget: usize, cx: &mut Context<'_>) -> bool {
-        let look = (budget % CLOCK_EVERY == 0 || self.slow) && budget < BUDGET && self.slice != 0;
-        if look && self.slice_is_over() {
-            yield_to_runtime(cx);
-            return true;
+    /// Follows signals.
+    #[cold]
+    fn obey(&mut self, control: usize) -> Option<End> {
+        if control & KILL != 0 {
+            self.abandon(&StopReason::Killed);
+            return Some(End::Killed);
         }
-        if budget == 0 {
-            cx.waker().wake_by_ref();
-            return true;
+        if control & (HAND_OVER | STASHED) != 0 {
+            // From a handler that went on all the same.
+            self.queue().handed_over();
+            if control & STASHED != 0 {
+                self.queue().uncount_handled();
+            }
         }
-        false
+        (control & (STOP_NOW | LEAVE) != 0).then_some(End::StopNow)
     }
 
-    #[inline]
-    fn slice_is_over(&mut self) -> bool {
-        let passed = clock::ticks().wrapping_sub(self.slice);
-        if passed <= SLICE {
-            return false;
+    /// How many messages may be handled before the next look; 0 to let others run first.
+    fn look_around(&mut self, budget: u16) -> u16 {
+        if self.slice == 0 {
+            // Only now: most polls find one message, and need no clock for it.
+            self.slice = clock::ticks();
+            self.in_slice = 0;
+            self.budget_then = budget;
+        } else if clock::ticks().wrapping_sub(self.slice) > SLICE {
+            // Where few messages take that long, the next ones are watched one by one.
+            self.slow = self.in_slice + u32::from(self.budget_then - budget) <= SLOW;
+            self.slice = 0;
+            return 0;
         }
-        // Where few messages take that long, the next ones are watched one by one.
-        self.slow = self.in_slice <= SLOW;
-        self.slice = 0;
-        true
+        let some = if self.slow { 1 } else { CLOCK_EVERY };
+        some.min(budget)
+    }
+
+    /// Lets others run: after a slice the runtime itself, too.
+    fn pause(&mut self, budget: u16, cx: &mut Context<'_>) {
+        if self.slice == 0 {
+            yield_to_runtime(cx);
+        } else {
+            self.in_slice = self
+                .in_slice
+                .saturating_add(u32::from(self.budget_then - budget));
+            self.budget_then = BUDGET;
+            self.goes_on = true;
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// What to handle next: notices, mail that was put aside, mail.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, control: usize, cx: &mut Context<'_>) -> Next {
-        if let Some(once) = &mut self.once {
-            self.uncounted = true;
-            return match mem::replace(once, Once::Begun) {
-                Once::Next(slot) => Next::Slot(slot),
-                Once::Begun => Next::End,
-            };
-        }
-        self.uncounted = false;
         if control & (NOTICE | UNSTASH) != 0 {
             if let Some(slot) = self.next_of_few(control) {
-                return Next::Slot(slot);
+                return Next::Single(slot);
             }
         }
-        if let Some(extra) = &mut self.rx.extra {
-            if let Some(slot) = extra.front.pop_front() {
-                return Next::Slot(slot);
-            }
-        }
-        if let Some(slot) = self.rx.batch.pop_front() {
+        if let Some(slot) = self.rx.batch.next() {
             self.left += 1;
             if self.rx.batch.is_empty() {
                 // Before its handler runs, as nothing of the batch waits any more.
                 self.give_room();
             }
-            return Next::Slot(slot);
+            return Next::InBatch(slot);
         }
-        match self.rx.refill() {
+        match self.rx.refill(&mut self.left) {
+            refill @ (Refill::Last | Refill::One) => {
+                self.was_last = matches!(refill, Refill::Last);
+                self.rx.batch.next().map_or(Next::LookAgain, Next::InBatch)
+            }
             Refill::Mail | Refill::Notices => Next::LookAgain,
             Refill::Closed => Next::End,
             Refill::Idle => self.idle(cx),
         }
     }
 
+    /// What comes before the batch: notices, and mail that was put aside.
     #[cold]
     fn next_of_few(&mut self, control: usize) -> Option<Slot> {
-        if control & UNSTASH != 0 {
-            self.queue().unstashed();
-            // SAFETY: nothing runs, so nobody borrows the opener.
-            let unstashed = unsafe { &mut *self.stage.opener.cast::<O>() }.unstash();
-            let extra = self.rx.extra.get_or_insert_default();
-            for sealed in unstashed.into_iter().rev() {
-                extra.front.push_front(sealed.slot);
+        if control & NOTICE != 0 {
+            let next = self.rx.taken - self.rx.batch.len() as u64;
+            if let Some(notice) = self.queue().next_notice(next) {
+                self.uncounted = true;
+                return Some(notice);
             }
         }
-        let next = self.rx.taken - self.rx.batch.len() as u64;
-        let notice = self.queue().next_notice(next)?;
-        self.uncounted = true;
-        Some(notice)
+        if control & UNSTASH == 0 {
+            return None;
+        }
+        // SAFETY: nothing runs, so nobody borrows the opener.
+        let unstashed = unsafe { &mut *self.stage.opener.cast::<O>() }.unstash();
+        let extra = self.rx.extra.get_or_insert_default();
+        for sealed in unstashed.into_iter().rev() {
+            extra.front.push_front(sealed.slot);
+        }
+        let slot = extra.front.pop_front();
+        if extra.front.is_empty() {
+            // Else the signal stays, and leads here again.
+            self.queue().unstashed();
+        }
+        slot
     }
 
     /// Nothing to do: sleeps, or ends when the actor has been idle for as long as it may.
+    #[inline(always)]
     fn idle(&mut self, cx: &mut Context<'_>) -> Next {
         self.slice = 0;
         let limit = self.queue().idle_limit();
+        if limit == 0 && self.idle.is_none() {
+            return Next::Wait;
+        }
+        self.idle_for(limit, cx)
+    }
+
+    #[cold]
+    fn idle_for(&mut self, limit: u64, cx: &mut Context<'_>) -> Next {
         if limit == 0 {
             self.idle = None;
             return Next::Wait;
@@ -345,32 +427,43 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         }
     }
 
-    #[inline]
-    fn start(&mut self, mut slot: Slot, cx: &mut Context<'_>) -> Poll<()> {
+    /// # Safety
+    /// The slot was taken out of where it was, and is used up here.
+    #[inline(always)]
+    unsafe fn start(&mut self, slot: *mut Slot, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: a slot that was taken out is nobody else's.
+        let vt = unsafe { (*slot).vt };
         let since = if WATCHERS.load(Ordering::Relaxed) == 0 {
             0
         } else {
             turn::nanos(std::time::Instant::now())
         };
-        self.queue().turn().begin(slot.vt, since);
+        self.queue().turn().begin(vt, since);
         self.was_busy = true;
-        if !P::LOCAL && slot.vt.local {
-            refuse_local(slot);
+        if !P::LOCAL && vt.local {
+            // SAFETY: as above, and it is not used any more.
+            refuse_local(unsafe { slot.read() });
         }
         if LevelFilter::current() >= Level::DEBUG {
             // A subscriber that panics must not cost the message.
-            ignore_panic(|| self.open_span(slot.vt));
+            ignore_panic(|| self.open_span(vt));
         }
         let began = {
             let _entered = self.span.as_deref().map(Span::enter);
             // SAFETY: the slot is used up here, by the task, with its own stage: the opener is the
             // one that the mailbox's slots are sealed for, nobody borrows it as nothing runs, and
             // the handler's future may run here (checked above).
-            unsafe { (slot.vt.start)(&raw mut slot.payload, &mut self.stage, cx) }
+            unsafe { (vt.start)(&raw mut (*slot).payload, &mut self.stage, cx) }
         };
         match began {
             Poll::Ready(Began::Handled) => {
-                self.ended(Outcome::Handled);
+                if self.span.is_some() || self.uncounted {
+                    self.ended(Outcome::Handled);
+                } else {
+                    let queue = self.queue();
+                    queue.turn().end();
+                    queue.count_handled();
+                }
                 Poll::Ready(())
             }
             Poll::Ready(Began::Withdrawn) => {
@@ -385,7 +478,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         let polled = {
             let _entered = self.span.as_deref().map(Span::enter);
             // SAFETY: called by the task, with what is noted in `running`.
-            unsafe { (running.resume)(running.at, &mut self.stage, cx) }
+            unsafe { (running.vt.resume)(running.at, &mut self.stage, cx) }
         };
         if polled.is_pending() {
             return self.suspended();
@@ -421,14 +514,13 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         Poll::Ready(())
     }
 
-    #[inline]
     fn ended(&mut self, outcome: Outcome) {
         let queue = self.rx.keep.queue();
         queue.turn().end();
         if self.span.is_some() {
             self.span = None;
         }
-        if self.uncounted {
+        if mem::take(&mut self.uncounted) {
             return;
         }
         match outcome {
@@ -441,7 +533,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     }
 
     fn give_room(&mut self) {
-        self.rx.keep.queue().give_room(&mut self.left);
+        let queue = self.rx.keep.queue();
+        queue.give_room(mem::take(&mut self.left), self.goes_on);
     }
 
     /// Drops the running future, if there is one.
@@ -450,7 +543,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             return false;
         };
         // SAFETY: it was noted in `running`, so the future is alive; it is not noted any more.
-        ignore_panic(|| unsafe { (running.abort)(running.at) });
+        ignore_panic(|| unsafe { (running.vt.abort)(running.at) });
         true
     }
 
@@ -501,14 +594,35 @@ impl<O: Opener, X, P: Threads> Drop for Drain<'_, O, X, P> {
     fn drop(&mut self) {
         self.abandon(&StopReason::Killed);
         self.give_room();
-        if let Some(Once::Next(slot)) = self.once.take() {
-            slot.discard(&AskError::Closed);
+    }
+}
+
+/// A hook of an actor, as a message without contents.
+pub(crate) struct Hook<O> {
+    vt: &'static SlotVt,
+    _opener: PhantomData<fn(O)>,
+}
+
+impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
+    /// The messages that this seals, which must have no contents, as a hook.
+    pub(crate) fn hook(self, message: M) -> Hook<O> {
+        const {
+            assert!(
+                size_of::<M>() == 0 && !mem::needs_drop::<M>(),
+                "a hook has no contents"
+            )
+        };
+        Hook {
+            vt: self.seal(message).slot.vt,
+            _opener: PhantomData,
         }
     }
 }
 
 enum Next {
-    Slot(Slot),
+    /// A message that lies in the batch, taken out.
+    InBatch(*mut Slot),
+    Single(Slot),
     LookAgain,
     Wait,
     End,

@@ -7,6 +7,7 @@
 //! for all `Tx` together, held by whoever takes `addrs` from 0 to 1 until whoever takes it from 1
 //! to 0 gives it up. So copying a `Tx` counts once, and an actor whose last `Tx` is dropped can
 //! still make new ones, from the `Keep` of its `Rx`.
+use super::mail::Chunk;
 use super::node::{self, Draft};
 use super::queue::{Extra, Queue, Refill, Refused};
 use super::reply::{Pending, TypedDuty};
@@ -15,10 +16,10 @@ use super::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::tell;
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
-use std::collections::VecDeque;
+use std::iter;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 /// What both ends share: the queue, and what the user of the mailbox keeps beside it.
 struct Block<X> {
@@ -53,7 +54,7 @@ pub(crate) struct Tx<O, X> {
 pub(crate) struct Rx<O, X> {
     pub(super) keep: Keep<X>,
     /// What was taken out of the queue and is not handled.
-    pub(super) batch: VecDeque<Slot>,
+    pub(super) batch: Chunk,
     /// The number of the message behind the batch.
     pub(super) taken: u64,
     /// What few actors need.
@@ -102,7 +103,7 @@ pub(crate) fn mailbox<O, X>(
     };
     let rx = Rx {
         keep: Keep(block),
-        batch: VecDeque::new(),
+        batch: Chunk::default(),
         taken: 0,
         extra: None,
         _opener: PhantomData,
@@ -237,9 +238,10 @@ impl<O, X> Tx<O, X> {
         self.any.beside()
     }
 
-    /// Delivers a notice about the actor `from`, before mail that others sent. Dropped if closed.
-    pub(crate) fn notice(&self, from: u64, sealed: Sealed<O>) {
-        if let Err(slot) = self.queue().notice(from, sealed.slot) {
+    /// Delivers a notice about the actor `from`, before mail that others sent. Dropped if closed,
+    /// or if it came from a watch, known by its key, that has ended.
+    pub(crate) fn notice(&self, from: u64, key: Option<u64>, sealed: Sealed<O>) {
+        if let Err(slot) = self.queue().notice(from, key, sealed.slot) {
             slot.discard(&AskError::Closed);
         }
     }
@@ -421,8 +423,17 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
         }
     }
 
-    /// Accepts the message, for which room was taken.
+    /// Accepts the message if there is room.
     #[inline]
+    pub(crate) fn tell_if_room(&self, message: M) -> Result<(), (Refused, M)> {
+        match self.tx.queue().try_push((self.tell)(message)) {
+            Ok(()) => Ok(()),
+            // SAFETY: as in `tell`.
+            Err((refused, slot)) => Err((refused, unsafe { tell::unseal(slot) })),
+        }
+    }
+
+    /// Accepts the message, for which room was taken.
     pub(crate) fn tell_in_room(self, message: M) -> Result<(), M> {
         self.tx
             .queue()
@@ -513,6 +524,21 @@ impl<'a, R, X> Call<'a, R, X> {
         }
     }
 
+    /// Posts the ask if there is room.
+    #[inline]
+    pub(crate) fn try_post(self) -> Result<Pending<R>, (Refused, Self)> {
+        let Self { tx, draft } = self;
+        let (slot, pending) = draft.split();
+        match tx.queue().try_push(slot) {
+            Ok(()) => Ok(pending),
+            Err((refused, slot)) => {
+                // SAFETY: the two halves of one draft, as they were.
+                let draft = unsafe { Draft::join(slot, pending) };
+                Err((refused, Self { tx, draft }))
+            }
+        }
+    }
+
     /// Posts the ask whether there is room or not. Given back if closed.
     pub(crate) fn post_own(self) -> Result<Pending<R>, Self> {
         let Self { tx, draft } = self;
@@ -541,7 +567,7 @@ impl<'a, R, X> Call<'a, R, X> {
         }
     }
 
-    /// Stores the waker of whoever waits. At most once.
+    /// Stores the waker of whoever waits.
     #[inline]
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
         self.draft.set_waker(waker);
@@ -571,24 +597,67 @@ impl<O, X> Rx<O, X> {
         }
     }
 
-    #[inline]
-    pub(super) fn refill(&mut self) -> Refill {
+    #[inline(always)]
+    pub(super) fn refill(&mut self, left: &mut u32) -> Refill {
         self.keep
             .queue()
-            .refill(&mut self.batch, &mut self.taken, &mut self.extra)
+            .refill(&mut self.batch, &mut self.taken, left, &mut self.extra)
+    }
+
+    /// Between two drains: ready when the next one would end at once. To be polled by the task of
+    /// the drains.
+    pub(crate) fn poll_interrupted(&self, cx: &Context<'_>) -> Poll<()> {
+        self.keep.queue().set_waker(cx.waker());
+        match self.keep.queue().is_interrupted() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// The same, when the next drain would be the last.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        self.keep.queue().set_waker(cx.waker());
+        match self.keep.queue().is_closed() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Puts messages that were put aside elsewhere before all mail that waits.
+    pub(crate) fn put_back(&mut self, aside: impl DoubleEndedIterator<Item = Sealed<O>>) {
+        for sealed in aside.rev() {
+            let extra = self.extra.get_or_insert_default();
+            extra.front.push_front(sealed.slot);
+            // For the next drain to look there.
+            self.keep.queue().unstash();
+        }
     }
 
     /// Closes the mailbox for good and discards what waits in it; asks fail with the error.
     /// `report` is called with the type of each message that was not handled.
-    pub(crate) fn finish(&mut self, error: &AskError, mut report: impl FnMut(&'static str)) {
-        let (mail, notices) = self.keep.queue().close_and_take();
+    pub(crate) fn finish(&mut self, error: &AskError, report: impl FnMut(&'static str)) {
+        if let Some((mail, notices)) = self.keep.queue().close_and_take() {
+            self.discard_all(mail, notices, error, report);
+        } else if !self.batch.is_empty() || self.extra.is_some() {
+            self.discard_all(iter::empty(), Vec::new(), error, report);
+        }
+    }
+
+    #[cold]
+    fn discard_all(
+        &mut self,
+        mail: impl Iterator<Item = Slot>,
+        notices: Vec<Slot>,
+        error: &AskError,
+        mut report: impl FnMut(&'static str),
+    ) {
         let front = self
             .extra
             .take()
             .map(|extra| extra.front)
             .unwrap_or_default();
         let batch = std::mem::take(&mut self.batch);
-        for slot in front.into_iter().chain(batch).chain(mail) {
+        for slot in front.into_iter().chain(batch.into_slots()).chain(mail) {
             self.keep.queue().count_dead();
             ignore_panic(|| report((slot.vt.name)()));
             #[cfg(not(actors_mutant = "leak_at_end"))]

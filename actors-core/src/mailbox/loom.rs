@@ -188,6 +188,67 @@ fn loom_kill_meets_ask() {
 }
 
 #[test]
+fn loom_leave_meets_send() {
+    ::loom::model(|| {
+        let (tx, mut rx) = ends();
+        let tokens = Tokens::new();
+        let sender = {
+            let (tx, tokens) = (tx.clone(), tokens.clone());
+            thread::spawn(move || {
+                assert!(add().port(&tx).tell(Add(tokens.token())).is_ok());
+                tx.queue().close();
+            })
+        };
+        let breaker = thread::spawn(move || tx.queue().leave());
+        let mut sum = Sum::default();
+        let first = block_on(rx.drain::<AnyThread>(&mut sum));
+        assert!(matches!(first, End::StopNow | End::Drained));
+        breaker.join().unwrap();
+        sender.join().unwrap();
+        // What it has left goes with the mailbox.
+        drop(rx);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// What ends a drain is forgotten before the next one; what comes after that is not.
+#[test]
+fn loom_leave_and_renew() {
+    ::loom::model(|| {
+        let (tx, mut rx) = ends();
+        let tokens = Tokens::new();
+        let mut sum = Sum::default();
+        // All drains in one task, whose waker the mailbox knows.
+        block_on(async {
+            tx.queue().leave();
+            let first = rx.drain::<AnyThread>(&mut sum).await;
+            assert!(matches!(first, End::StopNow));
+            tx.queue().renew();
+            let sender = {
+                let (tx, tokens) = (tx.clone(), tokens.clone());
+                thread::spawn(move || assert!(add().port(&tx).tell(Add(tokens.token())).is_ok()))
+            };
+            let breaker = {
+                let tx = tx.clone();
+                thread::spawn(move || tx.queue().break_off())
+            };
+            let second = rx.drain::<AnyThread>(&mut sum).await;
+            assert!(matches!(second, End::Killed));
+            sender.join().unwrap();
+            breaker.join().unwrap();
+            tx.queue().renew();
+            drop(tx);
+            // Nobody has an address any more: what waits is handled first.
+            let third = rx.drain::<AnyThread>(&mut sum).await;
+            assert!(matches!(third, End::Drained));
+        });
+        assert_eq!(sum.total, 1);
+        drop(rx);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+#[test]
 fn loom_ask_answered() {
     ::loom::model(|| {
         let (tx, rx) = ends();

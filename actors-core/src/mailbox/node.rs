@@ -4,7 +4,7 @@
 //! `body` belongs to the actor's ownership alone: it holds the message until the handler starts,
 //! the future while `Stage::running` points at it, and nothing afterwards.
 use super::reply::{self, Duty, Head, NodeVt, Pending, ReplyCell};
-use super::slot::{Began, Opener, Payload, Running, Slot, SlotVt, Stage, recreate};
+use super::slot::{Began, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate};
 use super::sync::UnsafeCell;
 use super::turn::Deadline;
 use super::waits::Waits;
@@ -90,8 +90,7 @@ impl<R> Draft<R> {
 
     /// Stores the waker of whoever waits for the reply.
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
-        // SAFETY: a draft is not shared; a waker that was set before is leaked, not used twice.
-        unsafe { self.head_mut().first_waker(waker) };
+        self.head_mut().set_waker(waker);
     }
 
     /// Splits the draft into what is posted and what waits.
@@ -174,6 +173,10 @@ where
 {
     const VT: NodeVt = Self::vt(&const { Self::slot_vt(false) });
     const LOCAL: NodeVt = Self::vt(&const { Self::slot_vt(true) });
+    const RUNNING: RunningVt = RunningVt {
+        resume: Self::resume,
+        abort: Self::abort,
+    };
 
     const fn slot_vt(local: bool) -> SlotVt {
         SlotVt {
@@ -276,8 +279,7 @@ where
         }
         mem::forget(release);
         stage.running = Some(Running {
-            resume: Self::resume,
-            abort: Self::abort,
+            vt: &Self::RUNNING,
             at: node.cast(),
         });
         // SAFETY: the future was just written and is noted in `running`.

@@ -1,15 +1,23 @@
-//! `Queue`: what senders and the actor's task share. A short lock around the mail that waits, a
-//! semaphore for the room there is, and signals that overtake mail.
+//! `Queue`: what senders and the actor's task share. A short lock around the mail that waits and
+//! the room there is, and signals that overtake mail.
 //!
 //! # Waking
 //!
-//! The task, in the lock and with nothing to do, sets `idle` and goes to sleep. The one push that
-//! finds `idle` clears it and wakes the task. A signal clears it too and wakes the task always, as
-//! a suspended handler may have to end. The task stores its waker before it first takes the lock;
-//! so whoever takes the lock before that finds no waker, and what it did is found by the task.
+//! The task, in the lock, sets `idle` when it finds nothing to do, and also when it takes the one
+//! message there is: it will have nothing to do after that. It goes to sleep if `idle` is still
+//! set then. The one push that finds `idle` clears it, in the lock, and wakes the task. A signal
+//! clears it too and wakes the task always, as a suspended handler may have to end. The task stores
+//! its waker before it first takes the lock; so whoever takes the lock before that finds no waker,
+//! and what it did is found by the task.
+//!
+//! # Room
+//!
+//! Room is counted in the lock. Those who wait for it stand in a line and sleep at a semaphore: it
+//! has a permit for each of them that was granted room, and for nobody else.
+use super::mail::{Chunk, Mail};
 use super::slot::Slot;
-use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use super::sync::{Mutex, OnceLock, lock};
+use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Mutex, MutexGuard, OnceLock, lock};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
@@ -17,7 +25,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::mem;
 use std::task::Waker;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::Semaphore;
 use tracing::Span;
 
 /// The running handler is to be dropped and the actor to end.
@@ -34,128 +42,59 @@ pub(super) const STASHED: usize = 1 << 4;
 /// Mail that was put aside is to come back.
 pub(super) const UNSTASH: usize = 1 << 5;
 
-/// Mail lies in chunks of at most so many messages: no push copies more than that when it makes
-/// room, and no more memory is given back at a time, however long the queue is.
-const CHUNK: usize = 1024;
+/// This drain is to end after the running handler, and leave the rest of the mail to the next one.
+pub(super) const LEAVE: usize = 1 << 6;
+
+/// What no mailbox ever holds.
+const MAX_ROOM: usize = usize::MAX >> 3;
 /// A task that goes to sleep keeps room for so many messages; more only while it is used.
 const KEEP: usize = 64;
 
 /// What the addresses of an actor and its task share.
+///
+/// In the order of who writes: senders, nobody, the task. The task writes with each message, which
+/// must not cost the senders the cache lines that they need.
+#[repr(C)]
 pub(crate) struct Queue {
     inbox: Mutex<Inbox>,
-    control: AtomicUsize,
+    /// The task has nothing to do but what it does now. Written in the lock.
+    idle: AtomicBool,
+    overflow: Overflow,
+    waker: OnceLock<Waker>,
     /// How many addresses there are.
     pub(super) addrs: AtomicUsize,
-    waker: OnceLock<Waker>,
-    /// Bounded mailboxes: one permit for each message that may still be accepted.
-    room: Option<Semaphore>,
-    /// Messages that were accepted without a permit, and for which none is to be given back.
-    debt: AtomicUsize,
-    capacity: Capacity,
-    overflow: Overflow,
+    /// `usize::MAX` for an unbounded mailbox.
+    capacity: usize,
+    /// Where those sleep who wait for room; made when somebody first does.
+    granted: OnceLock<Box<Semaphore>>,
     /// How long the actor may be idle before it stops, in nanoseconds; 0 for ever.
     idle_limit: AtomicU64,
+    control: AtomicUsize,
     counts: Counts,
     turn: Turn,
 }
 
-/// What became of accepted messages. All but `displaced` are written by the actor's task alone.
+/// What became of accepted messages. Written by the actor's task alone.
 #[derive(Default)]
 struct Counts {
     handled: AtomicU64,
     failed: AtomicU64,
     withdrawn: AtomicU64,
     dead: AtomicU64,
-    displaced: AtomicU64,
 }
 
 struct Inbox {
     mail: Mail,
     /// How many messages have left `mail` so far.
     taken: u64,
-    /// How many were accepted without having been in `mail`: displaced at once, or notices that
-    /// were put aside like mail.
-    unnumbered: u64,
-    /// The longest batch since the task last slept.
-    peak: usize,
-    /// The task has nothing to do and sleeps. Whoever finds this clears it and wakes the task.
-    idle: bool,
+    /// The longest batch since the task last looked for memory to give back.
+    peak: u32,
+    /// For how many more messages there is room; less than none where some were accepted all the
+    /// same. What waits for room to be granted is counted in `side`.
+    room: isize,
     closed: bool,
     /// What few mailboxes need.
     side: Option<Box<Side>>,
-}
-
-/// Messages in their order.
-#[derive(Default)]
-struct Mail {
-    newest: VecDeque<Slot>,
-    /// Full chunks, if the queue is that long.
-    older: Option<Box<Older>>,
-}
-
-#[derive(Default)]
-struct Older {
-    chunks: VecDeque<VecDeque<Slot>>,
-    /// How many messages lie in them.
-    len: usize,
-}
-
-impl Mail {
-    fn len(&self) -> usize {
-        self.newest.len() + self.older.as_ref().map_or(0, |older| older.len)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.newest.is_empty() && self.older.is_none()
-    }
-
-    #[inline]
-    fn push_back(&mut self, slot: Slot) {
-        if self.newest.len() == CHUNK {
-            self.close_chunk();
-        }
-        self.newest.push_back(slot);
-    }
-
-    #[cold]
-    fn close_chunk(&mut self) {
-        let chunk = mem::replace(&mut self.newest, VecDeque::with_capacity(CHUNK));
-        let older = self.older.get_or_insert_default();
-        older.len += chunk.len();
-        older.chunks.push_back(chunk);
-    }
-
-    fn pop_front(&mut self) -> Option<Slot> {
-        let Some(older) = &mut self.older else {
-            return self.newest.pop_front();
-        };
-        let slot = older.chunks.front_mut().and_then(VecDeque::pop_front);
-        older.len -= usize::from(slot.is_some());
-        if older.chunks.front().is_some_and(VecDeque::is_empty) {
-            older.chunks.pop_front();
-        }
-        if older.chunks.is_empty() {
-            self.older = None;
-        }
-        slot
-    }
-
-    /// Exchanges the empty batch for the oldest chunk.
-    #[inline]
-    fn take(&mut self, batch: &mut VecDeque<Slot>) {
-        match &mut self.older {
-            None => mem::swap(&mut self.newest, batch),
-            Some(older) => {
-                if let Some(chunk) = older.chunks.pop_front() {
-                    older.len -= chunk.len();
-                    *batch = chunk;
-                }
-                if older.chunks.is_empty() {
-                    self.older = None;
-                }
-            }
-        }
-    }
 }
 
 #[derive(Default)]
@@ -167,6 +106,13 @@ struct Side {
     /// Who waits for room, by their tickets, in their order.
     line: VecDeque<u64>,
     last_ticket: u64,
+    /// To how many of the line room was granted.
+    granted: usize,
+    /// How many messages were accepted without having been in `mail`: displaced at once, or notices
+    /// that were put aside like mail.
+    unnumbered: u64,
+    /// How many had to go for others.
+    displaced: u64,
     /// Of messages that were sent while tracing was on: their numbers, and the senders' spans.
     spans: VecDeque<(u64, Span)>,
 }
@@ -199,6 +145,8 @@ struct Notice {
 pub(crate) struct InLine<'a> {
     queue: &'a Queue,
     ticket: u64,
+    /// Has got the room that it was granted.
+    served: bool,
 }
 
 impl InLine<'_> {
@@ -209,9 +157,12 @@ impl InLine<'_> {
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        if let Some(side) = &mut lock(&self.queue.inbox).side {
+        let mut inbox = lock(&self.queue.inbox);
+        if let Some(side) = &mut inbox.side {
             side.line.retain(|waits| *waits != self.ticket);
+            side.granted -= usize::from(self.served);
         }
+        self.queue.serve_line(inbox);
     }
 }
 
@@ -243,7 +194,12 @@ pub struct MailboxStats {
 
 /// What the task finds when it looks for more mail.
 pub(super) enum Refill {
+    /// Several messages, or one that others may wait behind.
     Mail,
+    /// One, whose room was given back.
+    One,
+    /// The same, and the task may sleep after it if [`Queue::is_idle`] still holds.
+    Last,
     /// Nothing: the task may sleep.
     Idle,
     /// There are notices.
@@ -254,28 +210,27 @@ pub(super) enum Refill {
 
 impl Queue {
     pub(super) fn new(actor: u64, capacity: Capacity, overflow: Overflow) -> Self {
-        let room = match capacity {
-            Capacity::Bounded(n) => Some(Semaphore::new(n.min(Semaphore::MAX_PERMITS))),
-            Capacity::Unbounded => None,
+        let capacity = match capacity {
+            Capacity::Bounded(n) => n.min(MAX_ROOM),
+            Capacity::Unbounded => usize::MAX,
         };
         Self {
             inbox: Mutex::new(Inbox {
                 mail: Mail::default(),
                 taken: 0,
                 peak: 0,
-                unnumbered: 0,
-                idle: false,
+                room: signed(capacity.min(MAX_ROOM)),
                 closed: false,
                 side: None,
             }),
-            control: AtomicUsize::new(0),
-            addrs: AtomicUsize::new(1),
-            waker: OnceLock::new(),
-            room,
-            debt: AtomicUsize::new(0),
-            capacity,
+            idle: AtomicBool::new(false),
             overflow,
+            waker: OnceLock::new(),
+            addrs: AtomicUsize::new(1),
+            capacity,
+            granted: OnceLock::new(),
             idle_limit: AtomicU64::new(0),
+            control: AtomicUsize::new(0),
             counts: Counts::default(),
             turn: Turn::new(actor),
         }
@@ -286,58 +241,87 @@ impl Queue {
     }
 
     pub(crate) fn capacity(&self) -> Capacity {
-        self.capacity
+        match self.capacity {
+            usize::MAX => Capacity::Unbounded,
+            n => Capacity::Bounded(n),
+        }
     }
 
     // --- senders
 
     /// Takes room for one message, if there is some.
-    #[inline]
     pub(crate) fn try_room(&self) -> Result<(), Refused> {
-        let Some(room) = &self.room else {
-            return Ok(());
-        };
-        match room.try_acquire() {
-            Ok(permit) => {
-                permit.forget();
-                Ok(())
-            }
-            Err(TryAcquireError::NoPermits) => Err(Refused::Full),
-            Err(TryAcquireError::Closed) => Err(Refused::Closed),
-        }
+        lock(&self.inbox).try_room()
     }
 
     /// Takes a place in the line of those who wait for room.
     pub(crate) fn line_up(&self) -> InLine<'_> {
         let mut inbox = lock(&self.inbox);
+        let granted = self.granted.get_or_init(|| Box::new(Semaphore::new(0)));
+        if inbox.closed {
+            granted.close();
+        }
         let side = inbox.side();
         side.last_ticket += 1;
         let ticket = side.last_ticket;
         side.line.push_back(ticket);
+        // Room may have come since it was looked for.
+        self.serve_line(inbox);
         InLine {
             queue: self,
             ticket,
+            served: false,
         }
     }
 
     /// Waits for room for one message. Dropped before it is ready, it has taken none.
-    pub(crate) async fn room(&self, _place: InLine<'_>) -> Result<(), Refused> {
-        let Some(room) = &self.room else {
-            return Ok(());
+    pub(crate) async fn room(&self, mut place: InLine<'_>) -> Result<(), Refused> {
+        let Some(granted) = self.granted.get() else {
+            return Err(Refused::Closed);
         };
-        room.acquire().await.map_err(|_| Refused::Closed)?.forget();
+        let permit = granted.acquire().await.map_err(|_| Refused::Closed)?;
+        permit.forget();
+        place.served = true;
         Ok(())
+    }
+
+    /// Grants the room there is to those who wait for it, and takes back what was granted to those
+    /// who have left.
+    fn serve_line<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox>) {
+        let (Some(granted), false) = (self.granted.get(), inbox.closed) else {
+            return;
+        };
+        loop {
+            let room = usize::try_from(inbox.room).unwrap_or(0);
+            let side = inbox.side();
+            let surplus = side.granted.saturating_sub(side.line.len());
+            // Those that are on their way to the semaphore are taken back by who brings them.
+            let back = granted.forget_permits(surplus);
+            side.granted -= back;
+            let waiting = side.line.len().saturating_sub(side.granted);
+            let more = waiting.min(room + back);
+            side.granted += more;
+            inbox.room += signed(back) - signed(more);
+            if more == 0 {
+                return;
+            }
+            drop(inbox);
+            // Without the lock, since it wakes.
+            granted.add_permits(more);
+            inbox = lock(&self.inbox);
+        }
     }
 
     /// Whether the mailbox has room for the one with this ticket, or will have it by itself: mail
     /// that is waiting takes room, the message being handled does not, and who came before comes
     /// first.
     pub(crate) fn has_room_for(&self, ticket: u64) -> bool {
-        let Capacity::Bounded(capacity) = self.capacity else {
+        if self.capacity == usize::MAX {
             return true;
-        };
+        }
         let handling = u64::from(self.turn.message().is_some());
-        let free = (capacity as u64).saturating_sub(self.stats().waiting.saturating_sub(handling));
+        let free =
+            (self.capacity as u64).saturating_sub(self.stats().waiting.saturating_sub(handling));
         let inbox = lock(&self.inbox);
         let line = inbox.side.as_ref().map(|side| &side.line);
         let place = line.and_then(|line| line.iter().position(|waits| *waits == ticket));
@@ -347,28 +331,53 @@ impl Queue {
 
     /// Gives back room that was taken and not used.
     pub(crate) fn give_back(&self) {
-        if let Some(room) = &self.room {
-            room.add_permits(1);
-        }
+        self.give_room(1, false);
     }
 
     /// Accepts a message for which room was taken, unless closed.
-    ///
+    #[inline(always)]
+    pub(super) fn push(&self, slot: Slot) -> Result<(), Slot> {
+        let granted = |_: &mut Inbox| Ok(());
+        self.push_where(granted, slot).map_err(|(_, slot)| slot)
+    }
+
+    /// Accepts a message if there is room.
+    #[inline(always)]
+    pub(super) fn try_push(&self, slot: Slot) -> Result<(), (Refused, Slot)> {
+        self.push_where(Inbox::try_room, slot)
+    }
+
+    /// Accepts a message whether there is room or not, unless closed. Takes room all the same.
+    pub(super) fn push_own(&self, slot: Slot) -> Result<(), Slot> {
+        let own = |inbox: &mut Inbox| {
+            inbox.room -= 1;
+            Ok(())
+        };
+        self.push_where(own, slot).map_err(|(_, slot)| slot)
+    }
+
     /// Always inlined, so that the slot is made where it waits: one that is made elsewhere, word by
     /// word, and copied at once, stalls the processor.
     #[inline(always)]
-    pub(super) fn push(&self, slot: Slot) -> Result<(), Slot> {
+    fn push_where(
+        &self,
+        room: impl FnOnce(&mut Inbox) -> Result<(), Refused>,
+        slot: Slot,
+    ) -> Result<(), (Refused, Slot)> {
         let span = sender_span();
         let was_idle = {
             let mut inbox = lock(&self.inbox);
             if inbox.closed {
-                return Err(slot);
+                return Err((Refused::Closed, slot));
+            }
+            if let Err(refused) = room(&mut inbox) {
+                return Err((refused, slot));
             }
             inbox.mail.push_back(slot);
-            if inbox.side.is_some() || span.is_some() {
+            if inbox.watches_others() || span.is_some() {
                 inbox.note_sender(span);
             }
-            mem::replace(&mut inbox.idle, false)
+            self.end_idle()
         };
         if was_idle {
             self.wake();
@@ -376,42 +385,36 @@ impl Queue {
         Ok(())
     }
 
-    /// Accepts a message whether there is room or not, unless closed. Takes room if there is some.
-    pub(super) fn push_own(&self, slot: Slot) -> Result<(), Slot> {
-        if self.try_room() == Err(Refused::Full) {
-            // Before the push, so that the task never gives back a permit for this message. Once
-            // closed, nobody asks for room any more, so a debt too many does no harm.
-            self.debt.fetch_add(1, Ordering::Relaxed);
+    /// Called in the lock: whether the task has to be woken.
+    #[inline]
+    fn end_idle(&self) -> bool {
+        let was_idle = self.idle.load(Ordering::Relaxed);
+        if was_idle {
+            // `Release`: the task that finds this looks into the inbox, and locks it for that.
+            self.idle.store(false, Ordering::Release);
         }
-        self.push(slot)
+        was_idle
     }
 
     /// Accepts a message without waiting, as the overflow policy says. `Ok(Some)`: this one had to
     /// go for it.
     #[inline(always)]
     pub(super) fn offer(&self, slot: Slot) -> Result<Option<Slot>, (Refused, Slot)> {
-        match self.try_room() {
-            Ok(()) => self
-                .push(slot)
-                .map(|()| None)
-                .map_err(|slot| (Refused::Closed, slot)),
-            Err(Refused::Full) if self.overflow != Overflow::Reject => self.displace(slot),
-            Err(refused) => Err((refused, slot)),
+        match self.try_push(slot) {
+            Ok(()) => Ok(None),
+            Err((Refused::Full, slot)) if self.overflow != Overflow::Reject => self.displace(slot),
+            Err(refused) => Err(refused),
         }
     }
 
     /// The same for an ask, whose sender is there to learn that it was refused.
     pub(super) fn offer_ask(&self, slot: Slot) -> Result<Option<Slot>, (Refused, Slot)> {
-        match self.try_room() {
-            Err(Refused::Full) if self.overflow == Overflow::DropNewest => {
-                Err((Refused::Full, slot))
+        match self.try_push(slot) {
+            Ok(()) => Ok(None),
+            Err((Refused::Full, slot)) if self.overflow == Overflow::DropOldest => {
+                self.displace(slot)
             }
-            Err(Refused::Full) if self.overflow == Overflow::DropOldest => self.displace(slot),
-            Err(refused) => Err((refused, slot)),
-            Ok(()) => self
-                .push(slot)
-                .map(|()| None)
-                .map_err(|slot| (Refused::Closed, slot)),
+            Err(refused) => Err(refused),
         }
     }
 
@@ -438,24 +441,26 @@ impl Queue {
             }
             // Accepted, but never in the queue: it has no number.
             Overflow::DropNewest | Overflow::Reject => {
-                inbox.unnumbered += 1;
+                inbox.side().unnumbered += 1;
                 slot
             }
         };
+        inbox.side().displaced += 1;
         drop(inbox);
-        self.counts.displaced.fetch_add(1, Ordering::Relaxed);
         Ok(Some(displaced))
     }
 
-    /// Delivers a notice about `from`, before mail that others sent.
-    pub(super) fn notice(&self, from: u64, slot: Slot) -> Result<(), Slot> {
+    /// Delivers a notice about `from`, before mail that others sent. With the key of a watch only
+    /// as long as that lasts.
+    pub(super) fn notice(&self, from: u64, key: Option<u64>, slot: Slot) -> Result<(), Slot> {
         {
             let mut inbox = lock(&self.inbox);
-            if inbox.closed {
+            let watched = inbox.side().watched.get(&from).map(|watched| watched.key);
+            if inbox.closed || key.is_some_and(|key| watched != Some(key)) {
                 return Err(slot);
             }
             inbox.side().notices.push_back(Notice { from, slot });
-            inbox.idle = false;
+            self.end_idle();
             self.control.fetch_or(NOTICE, Ordering::Release);
         }
         self.wake();
@@ -529,13 +534,46 @@ impl Queue {
         {
             let mut inbox = lock(&self.inbox);
             inbox.closed = true;
-            inbox.idle = false;
+            self.end_idle();
             self.control.fetch_or(control, Ordering::Release);
         }
-        if let Some(room) = &self.room {
-            room.close();
+        self.send_line_away();
+        self.wake();
+    }
+
+    /// There will be no more room for those who wait for it.
+    fn send_line_away(&self) {
+        if let Some(granted) = self.granted.get() {
+            granted.close();
+        }
+    }
+
+    /// Ends the drain after the running handler. Mail is accepted on, for the next drain.
+    pub(crate) fn leave(&self) {
+        self.interrupt(LEAVE);
+    }
+
+    /// Ends the drain; the running handler is dropped at its next await. Mail is accepted on, for
+    /// the next drain.
+    pub(crate) fn break_off(&self) {
+        self.interrupt(KILL);
+    }
+
+    fn interrupt(&self, control: usize) {
+        {
+            let _inbox = lock(&self.inbox);
+            self.end_idle();
+            self.control.fetch_or(control, Ordering::Release);
         }
         self.wake();
+    }
+
+    /// Forgets what ended the last drain, unless that is final. Not while a drain is alive.
+    pub(crate) fn renew(&self) {
+        let inbox = lock(&self.inbox);
+        if !inbox.closed {
+            self.control.fetch_and(NOTICE | UNSTASH, Ordering::Relaxed);
+        }
     }
 
     /// The running handler has given its duty away and is to be dropped when it next suspends.
@@ -557,7 +595,10 @@ impl Queue {
 
     /// The last address has gone: the task looks whether it has anything left to do.
     pub(super) fn unreachable(&self) {
-        let was_idle = mem::replace(&mut lock(&self.inbox).idle, false);
+        let was_idle = {
+            let _inbox = lock(&self.inbox);
+            self.end_idle()
+        };
         if was_idle {
             self.wake();
         }
@@ -593,9 +634,19 @@ impl Queue {
     #[inline]
     pub(super) fn set_waker(&self, waker: &Waker) {
         if self.waker.get().is_none() {
-            let _ = self.waker.set(waker.clone());
-            drop(lock(&self.inbox));
+            self.set_first_waker(waker);
         }
+    }
+
+    #[cold]
+    fn set_first_waker(&self, waker: &Waker) {
+        let _ = self.waker.set(waker.clone());
+        drop(lock(&self.inbox));
+    }
+
+    /// Whether a drain would end before its first message.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.control() & (KILL | STOP_NOW | LEAVE) != 0 || self.is_closed()
     }
 
     #[inline]
@@ -612,20 +663,21 @@ impl Queue {
         self.control.fetch_and(!UNSTASH, Ordering::Relaxed);
     }
 
-    /// Puts waiting mail into the empty batch, or says that there is none.
-    #[inline]
+    /// Puts waiting mail into the empty batch, or says that there is none. `left` is the room of
+    /// messages that have left the mailbox; it is given back.
+    #[inline(always)]
     pub(super) fn refill(
         &self,
-        batch: &mut VecDeque<Slot>,
+        batch: &mut Chunk,
         taken: &mut u64,
+        left: &mut u32,
         extra: &mut Option<Box<Extra>>,
     ) -> Refill {
         let mut inbox = lock(&self.inbox);
-        if let Some(side) = &mut inbox.side {
-            if !side.spans.is_empty() {
-                extra.get_or_insert_default().spans.append(&mut side.spans);
-            }
-            if !side.notices.is_empty() && inbox.mail.is_empty() {
+        inbox.room += signed(mem::take(left) as usize);
+        if inbox.side.is_some() {
+            inbox = self.attend_side(inbox, extra);
+            if inbox.has_notices() && inbox.mail.is_empty() {
                 return Refill::Notices;
             }
         }
@@ -641,24 +693,63 @@ impl Queue {
                 drop(inbox);
                 inbox = lock(&self.inbox);
             }
-            inbox.idle = true;
+            self.idle.store(true, Ordering::Relaxed);
             let peak = mem::take(&mut inbox.peak);
-            inbox.mail.newest = shrunk(mem::take(&mut inbox.mail.newest), peak);
-            drop(inbox);
-            *batch = shrunk(mem::take(batch), peak);
+            if inbox.mail.newest.capacity() > KEEP || batch.capacity() > KEEP {
+                Inbox::shrink(inbox, batch, peak);
+            }
             return Refill::Idle;
         }
         if self.overflow == Overflow::DropOldest {
             // One at a time, so that the oldest message that waits can be displaced.
-            batch.extend(inbox.mail.pop_front());
-            inbox.taken += 1;
+            if let Some(oldest) = inbox.mail.pop_front() {
+                batch.put(oldest);
+            }
         } else {
             inbox.mail.take(batch);
-            inbox.taken += batch.len() as u64;
-            inbox.peak = inbox.peak.max(batch.len());
         }
+        let len = batch.len();
+        inbox.taken += len as u64;
+        inbox.peak = inbox.peak.max(u32::try_from(len).unwrap_or(u32::MAX));
         *taken = inbox.taken;
-        Refill::Mail
+        if len > 1 {
+            return Refill::Mail;
+        }
+        // Nothing of the batch will wait any more.
+        inbox.room += 1;
+        if inbox.can_sleep(batch) && self.addrs.load(Ordering::Acquire) != 0 {
+            self.idle.store(true, Ordering::Relaxed);
+            return Refill::Last;
+        }
+        if inbox.somebody_lines_up() {
+            self.serve_line(inbox);
+        }
+        Refill::One
+    }
+
+    #[cold]
+    fn attend_side<'a>(
+        &'a self,
+        mut inbox: MutexGuard<'a, Inbox>,
+        extra: &mut Option<Box<Extra>>,
+    ) -> MutexGuard<'a, Inbox> {
+        let side = inbox.side();
+        if !side.spans.is_empty() {
+            extra.get_or_insert_default().spans.append(&mut side.spans);
+        }
+        if side.line.is_empty() {
+            return inbox;
+        }
+        self.serve_line(inbox);
+        lock(&self.inbox)
+    }
+
+    /// Whether nothing has come since the task became idle.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        // `Relaxed` will do for a "yes": who clears it later wakes the task. After a "no" the task
+        // locks the inbox.
+        self.idle.load(Ordering::Relaxed)
     }
 
     /// A notice that may be delivered when message number `next` is the next to be handled.
@@ -681,47 +772,46 @@ impl Queue {
     /// Closes if nothing has come since the task went idle. False: something has.
     pub(super) fn close_if_idle(&self) -> bool {
         let mut inbox = lock(&self.inbox);
-        inbox.closed |= inbox.idle;
+        inbox.closed |= self.is_idle();
         inbox.closed
     }
 
-    /// Gives back the room of messages that have left the mailbox.
+    /// Gives back the room of messages that have left the mailbox. Where the task goes on at once,
+    /// those who wait for room are not woken for a few places each time.
     #[inline]
-    pub(super) fn give_room(&self, messages: &mut usize) {
-        let n = mem::take(messages);
-        let Some(room) = &self.room else { return };
-        if n == 0 {
+    pub(super) fn give_room(&self, messages: u32, goes_on: bool) {
+        if messages == 0 || self.capacity == usize::MAX {
             return;
         }
-        // Only the task takes debt away, so it cannot fall below what is read here.
-        let owed = self.debt.load(Ordering::Relaxed).min(n);
-        if owed > 0 {
-            self.debt.fetch_sub(owed, Ordering::Relaxed);
-        }
-        if n > owed {
-            room.add_permits(n - owed);
+        let mut inbox = lock(&self.inbox);
+        inbox.room += signed(messages as usize);
+        let much = inbox.room >= signed(self.capacity / 2);
+        if inbox.somebody_lines_up() && (much || !goes_on) {
+            self.serve_line(inbox);
         }
     }
 
-    /// Closes for good and takes what is left: mail, and notices.
-    pub(super) fn close_and_take(&self) -> (impl Iterator<Item = Slot> + use<>, Vec<Slot>) {
+    /// Closes for good and takes what is left: mail, and notices. `None`: nothing.
+    pub(super) fn close_and_take(&self) -> Option<(impl Iterator<Item = Slot> + use<>, Vec<Slot>)> {
         let (mail, notices) = {
             let mut inbox = lock(&self.inbox);
             inbox.closed = true;
+            if inbox.mail.is_empty() && !inbox.has_notices() {
+                drop(inbox);
+                self.send_line_away();
+                return None;
+            }
             let mail = mem::take(&mut inbox.mail);
             inbox.taken += mail.len() as u64;
             // `watched` stays: whoever ends the actor still has to take the watches back.
             let notices = inbox.side.as_mut().map(|side| mem::take(&mut side.notices));
             (mail, notices.unwrap_or_default())
         };
-        if let Some(room) = &self.room {
-            room.close();
-        }
-        let older = mail.older.map(|older| older.chunks).unwrap_or_default();
-        (
-            older.into_iter().flatten().chain(mail.newest),
+        self.send_line_away();
+        Some((
+            mail.into_slots(),
             notices.into_iter().map(|notice| notice.slot).collect(),
-        )
+        ))
     }
 
     pub(super) fn count_handled(&self) {
@@ -736,7 +826,7 @@ impl Queue {
 
     /// From now on a notice counts as mail.
     pub(super) fn count_notice(&self) {
-        lock(&self.inbox).unnumbered += 1;
+        lock(&self.inbox).side().unnumbered += 1;
     }
 
     pub(super) fn count_failed(&self) {
@@ -770,12 +860,15 @@ impl Queue {
             handled: counts.handled.load(Ordering::Acquire),
             failed: counts.failed.load(Ordering::Acquire),
             withdrawn: counts.withdrawn.load(Ordering::Acquire),
-            dead_letters: counts.dead.load(Ordering::Acquire)
-                + counts.displaced.load(Ordering::Acquire),
+            dead_letters: counts.dead.load(Ordering::Acquire),
             ..MailboxStats::default()
         };
         let inbox = lock(&self.inbox);
-        stats.accepted = inbox.taken + inbox.unnumbered + inbox.mail.len() as u64;
+        stats.accepted = inbox.taken + inbox.mail.len() as u64;
+        if let Some(side) = &inbox.side {
+            stats.accepted += side.unnumbered;
+            stats.dead_letters += side.displaced;
+        }
         drop(inbox);
         let left = stats.handled + stats.failed + stats.withdrawn + stats.dead_letters;
         stats.waiting = stats.accepted.saturating_sub(left);
@@ -783,13 +876,10 @@ impl Queue {
     }
 }
 
-/// The same empty vector, or one without room if most of its room is not used any more.
+/// No mailbox holds more than [`MAX_ROOM`].
 #[inline]
-fn shrunk(vector: VecDeque<Slot>, peak: usize) -> VecDeque<Slot> {
-    if vector.capacity() <= KEEP || vector.capacity() <= 8 * peak {
-        return vector;
-    }
-    VecDeque::new()
+fn signed(room: usize) -> isize {
+    isize::try_from(room).unwrap_or(isize::MAX)
 }
 
 /// Counters have one writer, so they need no read-modify-write. `Release`: whoever reads the count
@@ -804,6 +894,65 @@ impl Inbox {
         self.side.get_or_insert_default()
     }
 
+    #[inline]
+    fn try_room(&mut self) -> Result<(), Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        // Who came before comes first.
+        if self.room <= 0 || self.somebody_waits() {
+            return Err(Refused::Full);
+        }
+        self.room -= 1;
+        Ok(())
+    }
+
+    /// Gives back the memory of long buffers that are empty and were not used lately.
+    #[cold]
+    fn shrink(mut inbox: MutexGuard<'_, Self>, batch: &mut Chunk, peak: u32) {
+        let peak = usize::try_from(peak).unwrap_or(usize::MAX);
+        let newest = mem::take(&mut inbox.mail.newest);
+        inbox.mail.newest = newest.shrunk(peak);
+        drop(inbox);
+        *batch = mem::take(batch).shrunk(peak);
+    }
+
+    /// Whether the task may sleep after this batch, as far as is known now.
+    #[inline]
+    fn can_sleep(&self, batch: &Chunk) -> bool {
+        // Long buffers are to be given back first.
+        let small = self.mail.newest.capacity() <= KEEP && batch.capacity() <= KEEP;
+        let quiet = !self.somebody_lines_up() && !self.has_notices();
+        small && self.mail.is_empty() && !self.closed && quiet
+    }
+
+    #[inline]
+    fn watches_others(&self) -> bool {
+        self.side
+            .as_ref()
+            .is_some_and(|side| !side.watched.is_empty())
+    }
+
+    /// Somebody is in the line to whom no room was granted.
+    #[inline]
+    fn somebody_waits(&self) -> bool {
+        self.side
+            .as_ref()
+            .is_some_and(|side| side.granted < side.line.len())
+    }
+
+    #[inline]
+    fn somebody_lines_up(&self) -> bool {
+        self.side.as_ref().is_some_and(|side| !side.line.is_empty())
+    }
+
+    #[inline]
+    fn has_notices(&self) -> bool {
+        self.side
+            .as_ref()
+            .is_some_and(|side| !side.notices.is_empty())
+    }
+
     /// Notes who sent the message that was just pushed.
     #[cold]
     fn note_sender(&mut self, span: Option<Span>) {
@@ -812,10 +961,8 @@ impl Inbox {
         if let Some(span) = span {
             side.spans.push_back((behind - 1, span));
         }
-        if !side.watched.is_empty() {
-            if let Some(watched) = side.watched.get_mut(&turn::current_actor()) {
-                watched.behind = behind;
-            }
+        if let Some(watched) = side.watched.get_mut(&turn::current_actor()) {
+            watched.behind = behind;
         }
     }
 }

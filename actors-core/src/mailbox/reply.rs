@@ -135,12 +135,12 @@ impl Head {
         self.waker_vtable.store(vtable, Ordering::Relaxed);
     }
 
-    /// Stores the first waker in place of the one that holds nothing.
-    ///
-    /// # Safety
-    /// The node is not shared yet, and this is called once.
-    pub(super) unsafe fn first_waker(&self, waker: &Waker) {
+    /// Stores a waker while the node is not shared.
+    pub(super) fn set_waker(&mut self, waker: &Waker) {
+        let old = self.waker_words();
         self.store_waker(waker.clone());
+        // SAFETY: the node is not shared, so nobody else uses the stored waker up.
+        drop(unsafe { waker_from(old) });
     }
 
     /// Drops the stored waker without waking it.

@@ -5,6 +5,7 @@
 //! `Drain` around it.
 use super::reply::{Duty, Head};
 use crate::error::AskError;
+use std::alloc::Layout;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -59,6 +60,14 @@ pub(super) enum Began {
 }
 
 impl Slot {
+    /// A message without contents.
+    pub(super) fn of_unit(vt: &'static SlotVt) -> Self {
+        Self {
+            vt,
+            payload: [MaybeUninit::uninit(); 3],
+        }
+    }
+
     /// Drops the message; an ask fails with the error.
     pub(super) fn discard(mut self, error: &AskError) {
         // SAFETY: whoever starts a slot has it by value and forgets it; so the payload of one that
@@ -91,34 +100,91 @@ impl<O> std::fmt::Debug for Sealed<O> {
 /// A handler future that was started and is neither finished nor dropped.
 #[derive(Clone, Copy)]
 pub(super) struct Running {
+    pub(super) vt: &'static RunningVt,
+    pub(super) at: *mut (),
+}
+
+/// What can be done with a running future whose type is forgotten.
+pub(super) struct RunningVt {
     /// Polls the future. Empties `Stage::running` before it drops the finished future, so that a
     /// panic in a destructor cannot lead to a second drop.
     pub(super) resume: ResumeFn,
     /// Drops the future.
     pub(super) abort: unsafe fn(*mut ()),
-    pub(super) at: *mut (),
 }
 
 /// Where a message is handled: the opener, room for one handler future, and which one runs.
 ///
-/// Pointers to the first two, because a suspended handler future holds `&mut` to the opener and may
-/// lie in the buffer: a fresh `&mut` to either, or to a struct around one, would end its right to
-/// use what it holds.
+/// A pointer to the opener, because a suspended handler future holds `&mut` to it: a fresh `&mut`,
+/// or one to a struct around it, would end its right to use what it holds. The same goes for a
+/// future in the buffer, which owns its memory by a pointer.
 pub(super) struct Stage {
     pub(super) opener: *mut (),
-    pub(super) buf: *mut FutureBuf,
+    pub(super) buf: FutureBuf,
     pub(super) running: Option<Running>,
     /// The node that the message answers whose future lies in the buffer.
     pub(super) routed: Option<NonNull<Head>>,
 }
 
-/// Room for the handler future of one tell.
-#[repr(C, align(16))]
-pub(super) struct FutureBuf([MaybeUninit<u8>; 96]);
+/// Room for the handler future of one tell. Made when the first one needs it, and made larger when
+/// a larger one comes.
+pub(super) struct FutureBuf {
+    at: NonNull<u8>,
+    /// In bytes; 0 where there is none yet.
+    size: usize,
+}
 
 impl FutureBuf {
+    pub(super) const ALIGN: usize = 16;
+    /// A larger future gets memory of its own each time, which is given back with it.
+    pub(super) const MAX: usize = 1024;
+
     pub(super) const fn new() -> Self {
-        Self([MaybeUninit::uninit(); 96])
+        Self {
+            at: NonNull::dangling(),
+            size: 0,
+        }
+    }
+
+    /// Whether a future of this type may lie here.
+    pub(super) const fn takes<F>() -> bool {
+        size_of::<F>() <= Self::MAX && align_of::<F>() <= Self::ALIGN
+    }
+
+    /// Room for a future of a type that it takes. No future may lie in it.
+    #[inline]
+    pub(super) fn room<F>(&mut self) -> *mut F {
+        debug_assert!(Self::takes::<F>());
+        if self.size < size_of::<F>() {
+            self.grow(size_of::<F>());
+        }
+        self.at.as_ptr().cast()
+    }
+
+    #[cold]
+    fn grow(&mut self, size: usize) {
+        *self = Self::new();
+        let layout = Self::layout(size.next_multiple_of(Self::ALIGN));
+        // SAFETY: the size is not zero, as it is larger than one before.
+        let at = unsafe { std::alloc::alloc(layout) };
+        let Some(at) = NonNull::new(at) else {
+            std::alloc::handle_alloc_error(layout)
+        };
+        self.at = at;
+        self.size = layout.size();
+    }
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, Self::ALIGN).expect("at most `MAX`")
+    }
+}
+
+impl Drop for FutureBuf {
+    fn drop(&mut self) {
+        if self.size > 0 {
+            // SAFETY: allocated by `grow`, with this layout.
+            unsafe { std::alloc::dealloc(self.at.as_ptr(), Self::layout(self.size)) };
+        }
     }
 }
 

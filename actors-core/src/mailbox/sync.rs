@@ -56,6 +56,14 @@ impl<T> OnceLock<T> {
         value.map(|value| unsafe { &*value })
     }
 
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let _ = self.set(make());
+        self.get().expect("it was set by somebody")
+    }
+
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         let mut at = lock(&self.0);
         if at.is_some() {

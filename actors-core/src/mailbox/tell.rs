@@ -1,7 +1,9 @@
 //! Sealing a message that nobody waits for, or whose answer another ask waits for: small ones lie
 //! in the slot itself, and their handler future in the stage's buffer when it fits.
 use super::reply::Duty;
-use super::slot::{Began, FutureBuf, Opener, Payload, Running, Slot, SlotVt, Stage, recreate};
+use super::slot::{
+    Began, FutureBuf, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate,
+};
 use crate::error::AskError;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -129,8 +131,11 @@ where
     F: Future,
     C: Fn(&'static mut O, L::Message) -> F + Copy,
 {
-    const IN_BUF: bool =
-        size_of::<F>() <= size_of::<FutureBuf>() && align_of::<F>() <= align_of::<FutureBuf>();
+    const IN_BUF: bool = FutureBuf::takes::<F>();
+    const RUNNING: RunningVt = RunningVt {
+        resume: Self::resume,
+        abort: Self::abort,
+    };
     const VT: SlotVt = Self::vt(false);
     const LOCAL: SlotVt = Self::vt(true);
 
@@ -178,18 +183,16 @@ where
         // SAFETY: `seal` got a value of `C`, which captures nothing.
         let handle = unsafe { recreate::<C>() };
         let future = handle(opener, message);
-        let at = if Self::IN_BUF {
-            let at = stage.buf.cast::<F>();
-            // SAFETY: `IN_BUF` says that the buffer has the size and the alignment; no running
-            // future lies in it.
+        let at = if const { Self::IN_BUF } {
+            let at = stage.buf.room::<F>();
+            // SAFETY: `room` has the size and the alignment; no running future lies in it.
             unsafe { at.write(future) };
             at
         } else {
             Box::into_raw(Box::new(future))
         };
         stage.running = Some(Running {
-            resume: Self::resume,
-            abort: Self::abort,
+            vt: &Self::RUNNING,
             at: at.cast(),
         });
         // SAFETY: the future was just written to `at` and is noted in `running`.

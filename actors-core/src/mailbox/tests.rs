@@ -221,9 +221,13 @@ async fn ask<M: Send + 'static, R: Send + 'static>(
     if tx.queue().room(tx.queue().line_up()).await.is_err() {
         return Err(AskError::Closed);
     }
-    let Ok(mut pending) = call.post() else {
-        return Err(AskError::Closed);
-    };
+    match call.post() {
+        Ok(pending) => reply_of(pending).await,
+        Err(_) => Err(AskError::Closed),
+    }
+}
+
+async fn reply_of<R>(mut pending: Pending<R>) -> Result<R, AskError> {
     std::future::poll_fn(|cx| match pending.poll(cx.waker()) {
         true => Poll::Ready(()),
         false => Poll::Pending,
@@ -456,6 +460,63 @@ fn duties_taken_away_outlive_their_handler() {
             task.await.unwrap();
             assert_eq!(tokens.left(), 0);
         });
+    }
+}
+
+#[test]
+fn a_drain_leaves_the_rest_to_the_next() {
+    for runtime in runtimes() {
+        let tokens = Tokens::default();
+        let bounded = Capacity::Bounded(4);
+        let (tx, mut rx) = mailbox::<Sum, ()>(1, bounded, Overflow::Reject, ());
+        let sum = |token| Sum {
+            total: 0,
+            busy: false,
+            duty: None,
+            stash: VecDeque::new(),
+            _token: token,
+        };
+        runtime.block_on(async {
+            let mut first = sum(tokens.token());
+            for n in 1..=4 {
+                assert!(add().port(&tx).tell(Add(n, usize::from(n == 2))).is_ok());
+            }
+            tx.queue().leave();
+            let end = rx.drain::<AnyThread>(&mut first).await;
+            assert!(matches!(end, End::StopNow) && first.total == 0);
+            assert!(!tx.queue().is_closed());
+
+            tx.queue().renew();
+            let breaks = async {
+                yield_now().await;
+                tx.queue().break_off();
+            };
+            // The second message suspends, and is broken off.
+            let drain = rx.drain::<AnyThread>(&mut first);
+            let (end, ()) = tokio::join!(drain, breaks);
+            assert!(matches!(end, End::Killed) && first.total == 1, "{end:?}");
+            drop(first);
+
+            tx.queue().renew();
+            let mut second = sum(tokens.token());
+            rx.put_back([add().seal(Add(10, 0)), add().seal(Add(20, 0))].into_iter());
+            let (pending, displaced) = match add().port(&tx).call(Add(100, 0)).offer() {
+                Ok(posted) => posted,
+                Err((refused, _)) => panic!("{refused:?}"),
+            };
+            assert!(displaced.is_none());
+            tx.queue().close();
+            let end = rx.drain::<AnyThread>(&mut second).await;
+            assert!(matches!(end, End::Drained));
+            // Those that were put back came first, then the two that were left, then the ask.
+            assert_eq!(second.total, 10 + 20 + 3 + 4 + 100);
+            assert_eq!(reply_of(pending).await.expect("it was handled"), 137);
+            // Closed for good: that is not forgotten.
+            tx.queue().renew();
+            assert!(add().port(&tx).tell(Add(1, 0)).is_err());
+        });
+        drop(rx);
+        assert_eq!(tokens.left(), 0);
     }
 }
 

@@ -4,7 +4,7 @@
 //! for that long. So whoever reads it inside of [`current`] reads a live `Turn`, on the thread that
 //! runs the scope.
 use super::slot::SlotVt;
-use super::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use super::waits::Waits;
 use std::cell::Cell;
 use std::ptr;
@@ -33,6 +33,9 @@ pub(crate) struct Turn {
     message: AtomicPtr<SlotVt>,
     /// When the current message was begun, in [`nanos`]; 0 where nobody measures.
     since: AtomicU64,
+    /// There may be something to clear after the current message: a deadline, a time, waits. Only
+    /// the actor's task touches this.
+    is_marked: AtomicBool,
 }
 
 impl Turn {
@@ -43,6 +46,7 @@ impl Turn {
             deadline: AtomicU64::new(0),
             message: AtomicPtr::new(ptr::null_mut()),
             since: AtomicU64::new(0),
+            is_marked: AtomicBool::new(false),
         }
     }
 
@@ -53,6 +57,7 @@ impl Turn {
 
     /// For which actors its handler waits.
     pub(crate) fn waits(&self) -> &Arc<Waits> {
+        self.is_marked.store(true, Ordering::Relaxed);
         self.waits.get_or_init(|| Arc::new(Waits::new(self.actor)))
     }
 
@@ -68,6 +73,7 @@ impl Turn {
 
     pub(crate) fn set_deadline(&self, deadline: Deadline) {
         self.deadline.store(deadline.0, Ordering::Relaxed);
+        self.is_marked.store(true, Ordering::Relaxed);
     }
 
     /// Notes which kind of message is being handled. Only the actor's task calls this.
@@ -77,15 +83,23 @@ impl Turn {
             .store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
         if since != 0 {
             self.since.store(since, Ordering::Relaxed);
+            self.is_marked.store(true, Ordering::Relaxed);
         }
     }
 
     #[inline]
     pub(super) fn end(&self) {
+        self.message.store(ptr::null_mut(), Ordering::Relaxed);
+        if self.is_marked.load(Ordering::Relaxed) {
+            self.clear();
+        }
+    }
+
+    fn clear(&self) {
+        self.is_marked.store(false, Ordering::Relaxed);
         if let Some(waits) = self.waits.get() {
             waits.end();
         }
-        self.message.store(ptr::null_mut(), Ordering::Relaxed);
         if self.since.load(Ordering::Relaxed) != 0 {
             self.since.store(0, Ordering::Relaxed);
         }
@@ -187,6 +201,7 @@ pub(crate) fn nanos(time: Instant) -> u64 {
     u64::try_from(since).unwrap_or(u64::MAX).max(1)
 }
 
-fn instant(nanos: u64) -> Instant {
+/// The time of a number that [`nanos`] gave.
+pub(crate) fn instant(nanos: u64) -> Instant {
     epoch() + std::time::Duration::from_nanos(nanos)
 }
