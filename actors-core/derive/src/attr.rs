@@ -4,8 +4,10 @@ mod handlers;
 mod method;
 mod reply;
 mod runtime;
+mod task;
 
 pub(crate) use self::handlers::{ApiTrait, HandlersOptions, Threads};
 pub(crate) use self::method::{MessageOptions, MethodOptions, Role};
 pub(crate) use self::reply::reply;
 pub(crate) use self::runtime::{Flavor, RuntimeOptions};
+pub(crate) use self::task::TaskOptions;

@@ -13,11 +13,13 @@ mod handler;
 mod api;
 mod handlers;
 mod entry;
+mod task;
 
 pub(crate) use self::actor::actor;
 pub(crate) use self::entry::{main, test};
 pub(crate) use self::handlers::handlers;
 pub(crate) use self::message::message;
+pub(crate) use self::task::task;
 
 /// Generated code that an error shows at `place`, the user's own line.
 ///

@@ -1,7 +1,8 @@
-//! The macros of `actors-core`, which re-exports all of them.
+//! The macros of `actors-core`, which re-exports all of them but `#[task]`, which `actors-net` does.
 //!
-//! Depend on `actors-core`, not on this crate: the code that is generated here names nothing but
-//! `::actors_core`, `::core` and `::std`, and the two crates are released together.
+//! Depend on those, not on this crate: the code that is generated here names nothing but
+//! `::actors_core`, `::core` and `::std` (and `::actors_net`, in that of `#[task]`), and the crates
+//! are released together.
 //!
 //! | macro | what it saves writing |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | [`#[derive(Message)]`](macro@Message) | an `impl` that names the reply |
 //! | [`#[handlers]`](macro@handlers) | a message, its handler and a typed call for each method |
 //! | [`#[main]`](macro@main), [`#[test]`](macro@test) | a runtime around an async function |
+//! | [`#[task]`](macro@task) | a type whose values are calls of a function, for pools of processes |
 //!
 //! Where the input is wrong the error stands at the user's own line, and the code is generated all
 //! the same, so that one mistake is one error.
@@ -355,4 +357,36 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::test(args.into(), &item.into()).into()
+}
+
+/// Makes a function a task: something that can be run by another process.
+///
+/// Generates, beside the function, a type of the same name; `name::job(..)` makes a call, which is
+/// a job for any pool. So do tuples: `name::from((a, b))`. Arguments and result travel by serde: they
+/// are owned, and `Serialize` and `DeserializeOwned`.
+///
+/// Another process finds the function by its path; `#[task(name = "..")]` gives it another name, for
+/// programs that are not built of the same sources, and where two would have the same path.
+///
+/// ```
+/// use actors_net::{Pool, ProcessPool, task};
+///
+/// #[task]
+/// fn power(base: u64, exponent: u32) -> u64 {
+///     base.pow(exponent)
+/// }
+///
+/// fn main() -> Result<(), actors_net::Error> {
+///     actors_net::init(); // first
+///     let pool = ProcessPool::new(1)?;
+///     assert_eq!(pool.apply(power::job(2, 10))?, 1024);
+///     let pairs = [(2, 3), (3, 2)];
+///     let powers = pool.blocking_map(pairs.map(power::from));
+///     assert_eq!(powers.collect::<Result<Vec<_>, _>>()?, [8, 9]);
+///     Ok(())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::task(args.into(), &item.into()).into()
 }

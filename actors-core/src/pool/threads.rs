@@ -1,0 +1,535 @@
+//! `ThreadPool`: a fixed number of threads that run jobs, first come first served.
+use super::error::{JobError, PoolError, SubmitError};
+use super::job::{CurrentJob, Job, JobOptions, Shutdown};
+use super::line::{Line, Refused, Waiting};
+use super::stats::{Counts, Outcome, PoolStats};
+use super::{ChunkReply, Pool};
+use crate::blocking;
+use crate::call::Reply;
+use crate::mailbox::panic_text;
+use crate::promise::{Promise, Token};
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A pool whose workers are threads: for work that blocks, or that takes its time.
+///
+/// Jobs are closures without parameters, or calls of functions marked `#[task]`. They wait in one
+/// bounded line and are begun in the order in which they came. A job that panics fails with the
+/// panic's text, and its thread goes on.
+///
+/// Copies share the threads. Needs no runtime. When the last copy is dropped, what was accepted is
+/// still run, and then the threads end; nothing waits for that. [`shutdown`](Self::shutdown) does.
+///
+/// ```
+/// use actors_core::{JobError, Pool, ThreadPool};
+///
+/// # fn main() -> Result<(), actors_core::Error> {
+/// let pool = ThreadPool::options().threads(2).name("digest").build()?;
+/// assert_eq!(pool.apply(|| "text".len())?, 4);
+/// let failed = pool.apply(|| -> u32 { panic!("no luck") });
+/// assert!(matches!(failed, Err(JobError::Panicked(text)) if &*text == "no luck"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ThreadPool {
+    handle: Arc<Handle>,
+}
+
+/// The copies of a pool; the last one closes it.
+struct Handle(Arc<Shared>);
+
+/// How a [`ThreadPool`] is made.
+#[must_use = "options do nothing until a pool is built with them"]
+pub struct ThreadPoolOptions {
+    threads: Option<usize>,
+    capacity: usize,
+    name: Cow<'static, str>,
+    stack: Option<usize>,
+    max_tasks: Option<u64>,
+    initializer: Option<Initializer>,
+}
+
+type Initializer = Arc<dyn Fn() + Send + Sync>;
+
+/// What the threads and the handles have in common.
+struct Shared {
+    line: Line<Box<dyn Work>>,
+    counts: Counts,
+    /// How many threads have not ended.
+    alive: watch::Sender<usize>,
+    /// What each worker runs.
+    running: Box<[Running]>,
+    name: Cow<'static, str>,
+    stack: Option<usize>,
+    max_tasks: Option<u64>,
+    initializer: Option<Initializer>,
+}
+
+type Running = Mutex<Option<Arc<dyn Token>>>;
+
+/// A job with its reply; its types are forgotten.
+trait Work: Send {
+    fn run(self: Box<Self>, worker: &Worker, began: Instant);
+    /// Why it is not to be run at all, if it is not.
+    fn stale(&self, now: Instant) -> Option<JobError>;
+    fn fail(self: Box<Self>, error: JobError);
+}
+
+struct Order<J: Job> {
+    job: J,
+    promise: Promise<J::Output, JobError>,
+    deadline: Option<Instant>,
+}
+
+/// One thread of the pool.
+struct Worker {
+    pool: Arc<Shared>,
+    number: usize,
+    name: Arc<str>,
+}
+
+impl ThreadPool {
+    /// A pool of this many threads, with the default options.
+    ///
+    /// # Errors
+    ///
+    /// As [`ThreadPoolOptions::build`].
+    pub fn new(threads: usize) -> Result<Self, PoolError> {
+        Self::options().threads(threads).build()
+    }
+
+    /// The defaults: as many threads as there are cores, room for 1,024 jobs, threads named
+    /// `pool-0`, `pool-1` and so on.
+    pub fn options() -> ThreadPoolOptions {
+        ThreadPoolOptions {
+            threads: None,
+            capacity: 1_024,
+            name: Cow::Borrowed("pool"),
+            stack: None,
+            max_tasks: None,
+            initializer: None,
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.0
+    }
+
+    /// What it does and has done.
+    pub fn stats(&self) -> PoolStats {
+        let shared = self.shared();
+        shared.counts.stats(shared.running.len(), shared.line.len())
+    }
+
+    /// Accepts nothing more, does with the jobs as told, and waits until the threads have ended; but
+    /// for [`Shutdown::Kill`], which waits for none. May be called again, to be stricter.
+    ///
+    /// Dropping the future changes nothing about the shutdown.
+    pub async fn shutdown(&self, how: Shutdown) {
+        self.close(how);
+        if how != Shutdown::Kill {
+            let mut alive = self.shared().alive.subscribe();
+            // The sender lives in what this pool shares.
+            let _ = alive.wait_for(|alive| *alive == 0).await;
+        }
+    }
+
+    /// As [`shutdown`](Self::shutdown), waiting on this thread.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` inside of a task; nothing was shut down then.
+    pub fn blocking_shutdown(&self, how: Shutdown) -> Result<(), JobError> {
+        if !blocking::may_block() {
+            return Err(JobError::WouldBlock);
+        }
+        blocking::block_on_until(self.shutdown(how), || None);
+        Ok(())
+    }
+
+    fn close(&self, how: Shutdown) {
+        let shared = self.shared();
+        shared.line.close();
+        if how == Shutdown::Finish {
+            return;
+        }
+        for work in shared.line.drain() {
+            shared.counts.cancelled();
+            contain(|| work.fail(JobError::cancelled(false)));
+        }
+        if how == Shutdown::Kill {
+            for running in &shared.running {
+                let token = lock(running).clone();
+                if let Some(token) = token {
+                    contain(|| token.revoke());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.line.close();
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("name", &self.shared().name)
+            .field("workers", &self.shared().running.len())
+            .field("queued", &self.shared().line.len())
+            .finish()
+    }
+}
+
+impl<J: Job> Pool<J> for ThreadPool {
+    fn workers(&self) -> usize {
+        self.shared().running.len()
+    }
+
+    fn try_submit_with(
+        &self,
+        job: J,
+        options: JobOptions,
+    ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
+        let (order, reply) = order(&options);
+        self.shared()
+            .line
+            .try_push(job, |job| order.fill(job))
+            .map(|()| reply)
+            .map_err(refused)
+    }
+
+    async fn submit_with(
+        &self,
+        job: J,
+        options: JobOptions,
+    ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
+        let job = match self.try_submit_with(job, options) {
+            Err(SubmitError::Full(job)) => job,
+            submitted => return submitted,
+        };
+        let (order, reply) = order(&options);
+        let pushed = self.shared().line.push(job, |job| order.fill(job)).await;
+        pushed.map(|()| reply).map_err(refused)
+    }
+
+    fn try_submit_chunk(
+        &self,
+        jobs: Vec<J>,
+        options: JobOptions,
+    ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
+        let submitted = self.try_submit_with(Chunk(jobs), options);
+        submitted.map_err(|refused| match refused {
+            SubmitError::Full(chunk) => SubmitError::Full(chunk.0),
+            SubmitError::Closed(chunk) => SubmitError::Closed(chunk.0),
+        })
+    }
+
+    async fn submit_chunk(
+        &self,
+        jobs: Vec<J>,
+        options: JobOptions,
+    ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
+        let submitted = self.submit_with(Chunk(jobs), options).await;
+        submitted.map_err(|refused| SubmitError::Closed(refused.into_job().0))
+    }
+}
+
+/// The reply of a job, and what is left to do but to add the job.
+fn order<J: Job>(options: &JobOptions) -> (Unfilled<J>, Reply<J::Output, JobError>) {
+    let deadline = options.deadline();
+    let (promise, mut reply) = Reply::promised();
+    if let Some(time) = deadline {
+        reply = reply.timeout(time.saturating_duration_since(Instant::now()));
+    }
+    (Unfilled { promise, deadline }, reply)
+}
+
+struct Unfilled<J: Job> {
+    promise: Promise<J::Output, JobError>,
+    deadline: Option<Instant>,
+}
+
+impl<J: Job> Unfilled<J> {
+    fn fill(self, job: J) -> Box<dyn Work> {
+        Box::new(Order {
+            job,
+            promise: self.promise,
+            deadline: self.deadline,
+        })
+    }
+}
+
+fn refused<J>(refused: Refused<J>) -> SubmitError<J> {
+    match refused {
+        Refused::Full(job) => SubmitError::Full(job),
+        Refused::Closed(job) => SubmitError::Closed(job),
+    }
+}
+
+/// Jobs that one thread runs one after the other.
+struct Chunk<J>(Vec<J>);
+
+impl<J: Job> Job for Chunk<J> {
+    type Output = Vec<Result<J::Output, JobError>>;
+
+    fn run(self) -> Self::Output {
+        let me = CurrentJob::get();
+        let jobs = self.0.into_iter();
+        jobs.map(|job| {
+            if me.as_ref().is_some_and(CurrentJob::is_cancelled) {
+                return Err(JobError::cancelled(false));
+            }
+            run(job)
+        })
+        .collect()
+    }
+}
+
+fn run<J: Job>(job: J) -> Result<J::Output, JobError> {
+    catch_unwind(AssertUnwindSafe(|| job.run())).map_err(|payload| {
+        let text = panic_text(&*payload);
+        // Its destructor may panic, too.
+        contain(|| drop(payload));
+        JobError::Panicked(text)
+    })
+}
+
+/// Runs what may end in a destructor of the user's that panics.
+fn contain(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        let text = panic_text(&*payload);
+        tracing::error!(%text, "a destructor has panicked in a pool");
+        mem::forget(payload);
+    }
+}
+
+impl<J: Job> Work for Order<J> {
+    fn run(self: Box<Self>, worker: &Worker, began: Instant) {
+        let Self {
+            job,
+            promise,
+            deadline,
+        } = *self;
+        let counts = &worker.pool.counts;
+        let token = promise.token();
+        let running = &worker.pool.running[worker.number];
+        *lock(running) = Some(Arc::clone(&token));
+        let me = CurrentJob {
+            token,
+            deadline,
+            worker: Arc::clone(&worker.name),
+        };
+        let entered = me.enter();
+        let mut result = run(job);
+        drop(entered);
+        // A job that ends early because it is too late has no result either.
+        if result.is_ok() && deadline.is_some_and(|time| time <= Instant::now()) {
+            contain(|| drop(mem::replace(&mut result, Err(JobError::timed_out(true)))));
+        }
+        *lock(running) = None;
+        let outcome = match result {
+            Ok(_) => Outcome::Done,
+            Err(_) => Outcome::Failed,
+        };
+        counts.ended(outcome, began.elapsed());
+        promise.answer(result);
+    }
+
+    fn stale(&self, now: Instant) -> Option<JobError> {
+        if self.deadline.is_some_and(|time| time <= now) {
+            return Some(JobError::timed_out(false));
+        }
+        (!self.promise.start()).then_some(JobError::cancelled(false))
+    }
+
+    fn fail(self: Box<Self>, error: JobError) {
+        self.promise.answer(Err(error));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks is left half-done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ThreadPoolOptions {
+    /// How many threads. Zero is refused when the pool is built.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How many jobs may wait. Zero is refused when the pool is built.
+    pub fn capacity(mut self, jobs: usize) -> Self {
+        self.capacity = jobs;
+        self
+    }
+
+    /// The first part of the threads' names; the second is their number.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How much stack each thread has, in bytes.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack = Some(bytes);
+        self
+    }
+
+    /// A thread is replaced by a new one when it has run so many jobs.
+    pub fn max_tasks_per_worker(mut self, jobs: u64) -> Self {
+        self.max_tasks = Some(jobs.max(1));
+        self
+    }
+
+    /// Runs on each thread before its first job. Where it panics, the job fails with that, and it
+    /// runs again before the next one.
+    pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
+        self.initializer = Some(Arc::new(f));
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// `NoWorkers`, `ZeroCapacity`, `Thread`.
+    pub fn build(self) -> Result<ThreadPool, PoolError> {
+        let cores = || thread::available_parallelism().map_or(1, |cores| cores.get());
+        let threads = self.threads.unwrap_or_else(cores);
+        if threads == 0 {
+            return Err(PoolError::NoWorkers);
+        }
+        if self.capacity == 0 {
+            return Err(PoolError::ZeroCapacity);
+        }
+        let shared = Arc::new(Shared {
+            line: Line::new(self.capacity),
+            counts: Counts::new(),
+            alive: watch::Sender::new(0),
+            running: (0..threads).map(|_| Mutex::new(None)).collect(),
+            name: self.name,
+            stack: self.stack,
+            max_tasks: self.max_tasks,
+            initializer: self.initializer,
+        });
+        // Dropped on an error, it ends the threads that were started.
+        let pool = ThreadPool {
+            handle: Arc::new(Handle(Arc::clone(&shared))),
+        };
+        for number in 0..threads {
+            let worker = Worker {
+                pool: Arc::clone(&shared),
+                number,
+                name: format!("{}-{number}", shared.name).into(),
+            };
+            worker.start().map_err(PoolError::Thread)?;
+        }
+        Ok(pool)
+    }
+}
+
+impl fmt::Debug for ThreadPoolOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolOptions")
+            .field("threads", &self.threads)
+            .field("capacity", &self.capacity)
+            .field("name", &self.name)
+            .field("max_tasks_per_worker", &self.max_tasks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    fn start(self) -> io::Result<()> {
+        let mut thread = thread::Builder::new().name(self.name.replace('\0', " "));
+        if let Some(bytes) = self.pool.stack {
+            thread = thread.stack_size(bytes);
+        }
+        let pool = Arc::clone(&self.pool);
+        pool.alive.send_modify(|alive| *alive += 1);
+        let started = thread.spawn(move || self.work());
+        if started.is_err() {
+            pool.alive.send_modify(|alive| *alive -= 1);
+        }
+        started.map(drop)
+    }
+
+    fn work(self) {
+        /// Counts the thread out, whatever ends it.
+        struct Ended(Arc<Shared>);
+        impl Drop for Ended {
+            fn drop(&mut self) {
+                self.0.alive.send_modify(|alive| *alive -= 1);
+            }
+        }
+        let ended = Ended(Arc::clone(&self.pool));
+        let mut left = self.pool.max_tasks;
+        let mut ready = self.pool.initializer.is_none();
+        while let Some(waiting) = self.pool.line.wait() {
+            contain(|| self.take(waiting, &mut ready));
+            let Some(left) = &mut left else { continue };
+            *left -= 1;
+            if *left > 0 {
+                continue;
+            }
+            let next = Self {
+                pool: Arc::clone(&self.pool),
+                number: self.number,
+                name: Arc::clone(&self.name),
+            };
+            match next.start() {
+                Ok(()) => {
+                    self.pool.counts.replaced();
+                    break;
+                }
+                // Better an old thread than none.
+                Err(error) => {
+                    tracing::warn!(%error, "no thread to replace one of a pool");
+                    *left = 1;
+                }
+            }
+        }
+        drop(ended);
+    }
+
+    fn take(&self, waiting: Waiting<Box<dyn Work>>, ready: &mut bool) {
+        let began = Instant::now();
+        let work = waiting.job;
+        let counts = &self.pool.counts;
+        if let Some(error) = work.stale(began) {
+            counts.cancelled();
+            return work.fail(error);
+        }
+        let since = waiting.since;
+        counts.began(began.into_std().saturating_duration_since(since));
+        if !*ready {
+            if let Some(Err(payload)) = self
+                .pool
+                .initializer
+                .as_deref()
+                .map(|initializer| catch_unwind(AssertUnwindSafe(initializer)))
+            {
+                let text = panic_text(&*payload);
+                counts.ended(Outcome::Failed, began.elapsed());
+                let text = format!("the initializer of the worker panicked: {text}");
+                return work.fail(JobError::failed(text, false));
+            }
+            *ready = true;
+        }
+        work.run(self, began);
+    }
+}
