@@ -1,0 +1,254 @@
+//! `ProcessPool`: core's `Pool` over worker processes.
+mod order;
+mod options;
+mod crew;
+
+use crate::task::Task;
+use actors_core::__private::{Counts, Line, Refused};
+use actors_core::{
+    ChunkReply, JobError, JobOptions, Pool, PoolStats, Reply, Shutdown, SubmitError,
+};
+use order::Order;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+pub use options::{ProcessPoolError, ProcessPoolOptions};
+
+/// A pool whose workers are processes: for work that may crash, leak or hang, and for work that has
+/// to be killed when nobody waits for it any more.
+///
+/// Jobs are calls of functions marked [`#[task]`](macro@crate::task). The workers are this same program,
+/// started again; so `main` has to call [`init`](crate::init) first.
+///
+/// A worker that dies fails the job that it ran, with [`JobError::WorkerDied`], and no other: it is
+/// replaced, and the jobs that were to follow are run by others. No job is run twice, unless it says
+/// that it [may be](JobOptions::retries). Workers end with this process, however it ends.
+///
+/// A job that is cancelled or times out while it runs is killed with its worker, and with all that
+/// it has started. A worker's standard output is this process's; its standard input is empty.
+///
+/// Copies share the workers. Needs no runtime. When the last copy is dropped, what was accepted is
+/// still run, and then the workers end; nothing waits for that. [`shutdown`](Self::shutdown) does.
+///
+/// ```
+/// use actors_net::{JobError, Pool, ProcessPool, task};
+///
+/// #[task]
+/// fn divide(a: i32, b: i32) -> i32 {
+///     a / b
+/// }
+///
+/// #[task]
+/// fn crash() {
+///     std::process::abort()
+/// }
+///
+/// fn main() -> Result<(), actors_net::Error> {
+///     actors_net::init();
+///     let pool = ProcessPool::new(1)?;
+///     assert_eq!(pool.apply(divide::job(6, 3))?, 2);
+///     assert!(matches!(pool.apply(divide::job(1, 0)), Err(JobError::Panicked(_))));
+///     assert!(matches!(pool.apply(crash::job()), Err(JobError::WorkerDied(_))));
+///     assert_eq!(pool.apply(divide::job(9, 3))?, 3); // and the pool lives
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ProcessPool {
+    handle: Arc<Handle>,
+}
+
+/// The copies of a pool; the last one closes it.
+struct Handle(Arc<Shared>);
+
+/// What the handles and the crew have in common.
+struct Shared {
+    line: Line<Order>,
+    counts: Counts,
+    /// How many workers have not ended for good.
+    alive: watch::Sender<usize>,
+    /// Set once all is to be killed.
+    killed: watch::Sender<bool>,
+    /// The processes, by worker.
+    processes: Mutex<Vec<Option<u32>>>,
+    options: ProcessPoolOptions,
+    workers: usize,
+}
+
+impl ProcessPool {
+    /// A pool of this many processes, with the default options.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProcessPoolOptions::build`].
+    pub fn new(workers: usize) -> Result<Self, ProcessPoolError> {
+        Self::options().workers(workers).build()
+    }
+
+    /// The defaults: as many workers as there are cores, room for 1,024 jobs, frames of at most
+    /// 1 GiB, no limits.
+    pub fn options() -> ProcessPoolOptions {
+        ProcessPoolOptions::new()
+    }
+
+    fn start(options: ProcessPoolOptions, workers: usize) -> Result<Self, ProcessPoolError> {
+        let shared = Arc::new(Shared {
+            line: Line::new(options.capacity),
+            counts: Counts::new(),
+            alive: watch::Sender::new(workers),
+            killed: watch::Sender::new(false),
+            processes: Mutex::new(vec![None; workers]),
+            options,
+            workers,
+        });
+        crew::start(&shared).map_err(ProcessPoolError::Thread)?;
+        Ok(Self {
+            handle: Arc::new(Handle(shared)),
+        })
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.0
+    }
+
+    /// What it does and has done.
+    pub fn stats(&self) -> PoolStats {
+        let shared = self.shared();
+        shared.counts.stats(shared.workers, shared.line.len())
+    }
+
+    /// The ids of the worker processes that are up.
+    pub fn worker_ids(&self) -> Vec<u32> {
+        self.shared()
+            .processes()
+            .iter()
+            .copied()
+            .flatten()
+            .collect()
+    }
+
+    /// Accepts nothing more, does with the jobs as told, and waits until the processes have ended.
+    /// May be called again, to be stricter.
+    ///
+    /// Dropping the future changes nothing about the shutdown.
+    pub async fn shutdown(&self, how: Shutdown) {
+        let shared = self.shared();
+        shared.line.close();
+        if how != Shutdown::Finish {
+            shared.cancel_waiting();
+        }
+        if how == Shutdown::Kill {
+            shared.killed.send_replace(true);
+        }
+        let mut alive = shared.alive.subscribe();
+        // The sender lives in what this pool shares.
+        let _ = alive.wait_for(|alive| *alive == 0).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), waiting on this thread.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` inside of a task; nothing was shut down then.
+    pub fn blocking_shutdown(&self, how: Shutdown) -> Result<(), JobError> {
+        actors_core::__private::block_on_this_thread(self.shutdown(how)).ok_or(JobError::WouldBlock)
+    }
+}
+
+impl Shared {
+    fn processes(&self) -> std::sync::MutexGuard<'_, Vec<Option<u32>>> {
+        // Nothing under this lock is left half-done by a panic.
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel_waiting(&self) {
+        for order in self.line.drain() {
+            self.counts.cancelled();
+            order.fail(JobError::cancelled(false));
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.line.close();
+    }
+}
+
+impl fmt::Debug for ProcessPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPool")
+            .field("workers", &self.shared().workers)
+            .field("queued", &self.shared().line.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<J: Task> Pool<J> for ProcessPool {
+    fn workers(&self) -> usize {
+        self.shared().workers
+    }
+
+    fn try_submit_with(
+        &self,
+        job: J,
+        options: JobOptions,
+    ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
+        let (draft, reply) = order::draft::<J::Output>(&options);
+        let limit = self.shared().options.frame_limit;
+        self.shared()
+            .line
+            .try_push(job, |job| draft.job(&job, limit))
+            .map(|()| reply)
+            .map_err(refused)
+    }
+
+    async fn submit_with(
+        &self,
+        job: J,
+        options: JobOptions,
+    ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
+        let (draft, reply) = order::draft::<J::Output>(&options);
+        let limit = self.shared().options.frame_limit;
+        let pushed = self.shared().line.push(job, |job| draft.job(&job, limit));
+        pushed.await.map(|()| reply).map_err(refused)
+    }
+
+    fn try_submit_chunk(
+        &self,
+        jobs: Vec<J>,
+        options: JobOptions,
+    ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
+        let (draft, reply) = order::chunk_draft::<J>(&options);
+        let limit = self.shared().options.frame_limit;
+        self.shared()
+            .line
+            .try_push(jobs, |jobs| draft.chunk(&jobs, limit))
+            .map(|()| reply)
+            .map_err(refused)
+    }
+
+    async fn submit_chunk(
+        &self,
+        jobs: Vec<J>,
+        options: JobOptions,
+    ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
+        let (draft, reply) = order::chunk_draft::<J>(&options);
+        let limit = self.shared().options.frame_limit;
+        let pushed = self
+            .shared()
+            .line
+            .push(jobs, |jobs| draft.chunk(&jobs, limit));
+        pushed.await.map(|()| reply).map_err(refused)
+    }
+}
+
+fn refused<J>(refused: Refused<J>) -> SubmitError<J> {
+    match refused {
+        Refused::Full(job) => SubmitError::Full(job),
+        Refused::Closed(job) => SubmitError::Closed(job),
+    }
+}

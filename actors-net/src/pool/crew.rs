@@ -1,0 +1,420 @@
+//! The workers of a pool, as tasks of one thread: each keeps a process, gives it jobs, and replaces
+//! it when it dies.
+//!
+//! A process gets its next job before it has answered the last one only where its jobs are short.
+//! It answers each before it begins the next, so the first job that has no answer is the one that
+//! ran when it died; those behind it have not begun, and go to others.
+use super::Shared;
+use super::order::Order;
+use crate::child::{self, Life};
+use actors_core::__private::Outcome;
+use actors_core::JobError;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::bytes::BytesMut;
+
+/// Jobs that take less are worth sending ahead.
+const SHORT: Duration = Duration::from_micros(500);
+/// How many jobs a process has at a time, where they are short.
+const AHEAD: usize = 8;
+/// How long a short job that is not wanted any more may take to end, before its process is killed.
+const GRACE: Duration = Duration::from_millis(20);
+/// How long what a dead process has answered may take to come.
+const REST: Duration = Duration::from_secs(1);
+
+/// The longest delay between two attempts to start a process.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How often one that waits for its next attempt looks whether the pool is closed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Starts the thread and, on it, the workers.
+pub(super) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let shared = Arc::clone(shared);
+    let name = shared.options.name.replace('\0', " ");
+    // The processes die with the thread that started them, so it is one that stays.
+    thread::Builder::new().name(name).spawn(move || {
+        let hopeful = Arc::new(AtomicUsize::new(shared.workers));
+        runtime.block_on(async {
+            let workers = (0..shared.workers).map(|number| {
+                let worker = Worker {
+                    shared: Arc::clone(&shared),
+                    number,
+                    hopeful: Arc::clone(&hopeful),
+                    hopes: true,
+                    short: false,
+                };
+                tokio::spawn(worker.work())
+            });
+            for worker in workers.collect::<Vec<_>>() {
+                if let Err(error) = worker.await {
+                    tracing::error!(%error, "a worker of a pool has panicked");
+                }
+            }
+            // What came in while they ended.
+            while let Some(late) = shared.line.pop().await {
+                shared.counts.cancelled();
+                late.job.fail(JobError::cancelled(false));
+            }
+            shared.alive.send_replace(0);
+        });
+    })?;
+    Ok(())
+}
+
+/// One worker: a place for a process.
+struct Worker {
+    shared: Arc<Shared>,
+    number: usize,
+    /// How many workers have not failed to start their process.
+    hopeful: Arc<AtomicUsize>,
+    /// Whether this is one of them.
+    hopes: bool,
+    /// Whether its jobs have been short.
+    short: bool,
+}
+
+/// A job that a process has.
+struct Flight {
+    order: Order,
+    /// When it was sent, or the one before it answered.
+    began: Instant,
+}
+
+/// Why the work with a process has ended.
+enum End {
+    /// The pool is closed and empty.
+    Closed,
+    /// It has run as many jobs as it may.
+    Spent,
+    /// Its channel was closed.
+    Died,
+    /// Nobody wants what it does any more, or it is too late for that.
+    Unwanted,
+    /// The pool is killed.
+    Killed,
+}
+
+/// What happens next to a process.
+enum Step {
+    Answer(Option<BytesMut>),
+    Exited,
+    Wrote(io::Result<usize>),
+    Cancelled,
+    TooLate,
+    Job(Option<Order>),
+    Killed,
+}
+
+async fn is_set(flag: &mut watch::Receiver<bool>) {
+    if flag.wait_for(|flag| *flag).await.is_err() {
+        pending().await
+    }
+}
+
+impl Worker {
+    async fn work(mut self) {
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(LONGEST)
+            .with_jitter()
+            .without_max_times();
+        let mut delay = delays.build();
+        let mut killed = self.shared.killed.subscribe();
+        let setup = self.shared.options.setup_of(self.number);
+        let program = self.shared.options.program_of_workers();
+        let mut first = true;
+        loop {
+            if *killed.borrow() || self.shared.line.is_over() {
+                break;
+            }
+            if !std::mem::take(&mut first) {
+                self.shared.counts.replaced();
+            }
+            let started = Life::start(&program, &setup, is_set(&mut killed)).await;
+            if *killed.borrow() {
+                // Those that wait were cancelled.
+                break;
+            }
+            let mut answered = 0;
+            match started {
+                Ok(mut life) => {
+                    self.hope(true);
+                    self.shared.processes()[self.number] = life.id();
+                    let mut flights = VecDeque::new();
+                    let end = self.converse(&mut life, &mut flights, &mut answered).await;
+                    self.shared.processes()[self.number] = None;
+                    match end {
+                        End::Closed => {
+                            life.retire().await;
+                            break;
+                        }
+                        End::Spent => life.retire().await,
+                        End::Died => self.bury(life, flights, &mut answered).await,
+                        End::Unwanted => {
+                            life.kill();
+                            self.end_unwanted(flights);
+                            drop(life.died().await);
+                        }
+                        End::Killed => {
+                            life.kill();
+                            self.end_killed(flights);
+                            drop(life.died().await);
+                            break;
+                        }
+                    }
+                    if !matches!(end, End::Died) || answered > 0 {
+                        // One that has worked is replaced at once.
+                        delay = delays.build();
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(pool = %self.shared.options.name, %error, "a worker did not start");
+                    self.hope(false);
+                    if self.hopeful.load(Ordering::Relaxed) == 0 {
+                        self.give_up_waiting(error);
+                    }
+                }
+            }
+            let until = Instant::now() + delay.next().unwrap_or(LONGEST);
+            while Instant::now() < until && !*killed.borrow() && !self.shared.line.is_over() {
+                // It looks up now and then, since a shutdown need not wait for it.
+                let _ = timeout(LOOK, timeout_at(until, is_set(&mut killed))).await;
+            }
+        }
+        self.shared
+            .alive
+            .send_modify(|alive| *alive = (*alive - 1).max(1));
+    }
+
+    fn hope(&mut self, hopes: bool) {
+        if self.hopes != hopes {
+            self.hopes = hopes;
+            if hopes {
+                self.hopeful.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.hopeful.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// No worker has a process: the jobs that wait get the reason.
+    fn give_up_waiting(&self, error: child::StartError) {
+        let orders = self.shared.line.drain();
+        let error = JobError::failed(error, false);
+        for order in orders {
+            self.shared.counts.cancelled();
+            order.fail(error.clone());
+        }
+    }
+
+    /// Gives the process jobs, and the jobs their answers.
+    async fn converse(
+        &mut self,
+        life: &mut Life,
+        flights: &mut VecDeque<Flight>,
+        answered: &mut u64,
+    ) -> End {
+        let shared = Arc::clone(&self.shared);
+        let mut killed = shared.killed.subscribe();
+        let mut left = shared.options.max_tasks.unwrap_or(u64::MAX);
+        // How much of the last job's frame is written.
+        let mut written = usize::MAX;
+        let mut closed = false;
+        // When the first job's process is to be killed, since nobody wants the job.
+        let mut doomed = None;
+        let (reader, writer, child) = life.parts();
+        loop {
+            if flights.is_empty() && (closed || left == 0) {
+                return if closed { End::Closed } else { End::Spent };
+            }
+            let unwritten = flights.back().and_then(|last| {
+                let frame = last.order.frame.as_ref().ok()?;
+                frame.get(written..).filter(|rest| !rest.is_empty())
+            });
+            let takes = !closed
+                && left > 0
+                && unwritten.is_none()
+                && (flights.is_empty()
+                    || self.short && flights.len() < AHEAD && shared.line.len() >= shared.workers);
+            let first = flights.front();
+            let deadline = first.and_then(|first| first.order.deadline);
+            let until = deadline.into_iter().chain(doomed).min();
+            let step = tokio::select! {
+                biased;
+                answer = child::next(reader) => Step::Answer(answer),
+                wrote = writer.write(unwritten.unwrap_or_default()), if unwritten.is_some() => {
+                    Step::Wrote(wrote)
+                }
+                job = shared.line.pop(), if takes => {
+                    Step::Job(job.and_then(|waiting| self.begin(waiting.job, waiting.since)))
+                }
+                () = poll_fn(|cx| match first {
+                    Some(first) => first.order.poll_cancelled(cx),
+                    None => std::task::Poll::Pending,
+                }), if doomed.is_none() => Step::Cancelled,
+                () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {
+                    Step::TooLate
+                }
+                _ = child.wait() => Step::Exited,
+                () = is_set(&mut killed) => Step::Killed,
+            };
+            match step {
+                Step::Answer(Some(answer)) => {
+                    doomed = None;
+                    if !self.land(flights, answer) {
+                        return End::Died;
+                    }
+                    *answered += 1;
+                }
+                Step::Answer(None) | Step::Exited => return End::Died,
+                Step::Wrote(Ok(0) | Err(_)) => {
+                    // It never got all of the job.
+                    self.put_back_last(flights);
+                    return End::Died;
+                }
+                Step::Wrote(Ok(bytes)) => written += bytes,
+                Step::Job(Some(order)) => {
+                    left -= 1;
+                    written = 0;
+                    flights.push_back(Flight {
+                        order,
+                        began: Instant::now(),
+                    });
+                }
+                Step::Job(None) => closed = shared.line.is_over(),
+                Step::Cancelled => {
+                    let grace = if self.short { GRACE } else { Duration::ZERO };
+                    doomed = Some(Instant::now() + grace);
+                }
+                Step::TooLate => return End::Unwanted,
+                Step::Killed => return End::Killed,
+            }
+        }
+    }
+
+    /// Takes a job out of the line, if anybody wants it still.
+    fn begin(&self, mut order: Order, since: std::time::Instant) -> Option<Order> {
+        let now = Instant::now();
+        if order.deadline.is_some_and(|time| time <= now) {
+            self.shared.counts.cancelled();
+            order.fail(JobError::timed_out(false));
+            return None;
+        }
+        if let Err(error) = &mut order.frame {
+            let error = error.clone();
+            self.shared.counts.cancelled();
+            order.fail(error);
+            return None;
+        }
+        if !order.start() {
+            self.shared.counts.cancelled();
+            order.fail(JobError::cancelled(false));
+            return None;
+        }
+        let waited = now.into_std().saturating_duration_since(since);
+        self.shared.counts.began(waited);
+        Some(order)
+    }
+
+    /// Gives the first job its answer. False: there is none that it could be for.
+    fn land(&mut self, flights: &mut VecDeque<Flight>, answer: BytesMut) -> bool {
+        let Some(Flight { order, began }) = flights.pop_front() else {
+            return false;
+        };
+        let now = Instant::now();
+        let ran = now - began;
+        self.short = ran < SHORT;
+        if let Some(next) = flights.front_mut() {
+            next.began = now;
+        }
+        // Counted before it is told.
+        let outcome = match answer.first() {
+            Some(&crate::wire::DONE) => Outcome::Done,
+            _ => Outcome::Failed,
+        };
+        self.shared.counts.ended(outcome, ran);
+        order.answer(answer);
+        true
+    }
+
+    /// Takes back the job whose frame was not written.
+    fn put_back_last(&self, flights: &mut VecDeque<Flight>) {
+        if let Some(last) = flights.pop_back() {
+            self.put_back([last].into());
+        }
+    }
+
+    /// Lets others run these jobs; they have not begun.
+    fn put_back(&self, flights: VecDeque<Flight>) {
+        let orders: Vec<Order> = flights.into_iter().map(|flight| flight.order).collect();
+        for order in &orders {
+            order.unstart();
+            self.shared.counts.took_back();
+        }
+        self.shared.line.put_back(orders.into_iter());
+    }
+
+    /// A process has died: its first job fails, or is run again.
+    async fn bury(&mut self, mut life: Life, mut flights: VecDeque<Flight>, answered: &mut u64) {
+        // What it has answered before it died is there still.
+        while let Ok(Some(answer)) = timeout(REST, life.next()).await {
+            if !self.land(&mut flights, answer) {
+                break;
+            }
+            *answered += 1;
+        }
+        let died = life.died().await;
+        if let Some(mut first) = flights.pop_front() {
+            if first.order.retries > 0 {
+                first.order.retries -= 1;
+                flights.push_front(first);
+            } else {
+                self.shared
+                    .counts
+                    .ended(Outcome::Failed, first.began.elapsed());
+                first.order.fail(JobError::WorkerDied(died));
+            }
+        }
+        self.put_back(flights);
+    }
+
+    /// A process is killed for its first job.
+    fn end_unwanted(&self, mut flights: VecDeque<Flight>) {
+        if let Some(first) = flights.pop_front() {
+            self.shared
+                .counts
+                .ended(Outcome::Failed, first.began.elapsed());
+            let deadline = first.order.deadline;
+            first
+                .order
+                .fail(match deadline.is_some_and(|time| time <= Instant::now()) {
+                    true => JobError::timed_out(true),
+                    false => JobError::cancelled(true),
+                });
+        }
+        self.put_back(flights);
+    }
+
+    /// The pool is killed.
+    fn end_killed(&self, flights: VecDeque<Flight>) {
+        for (at, flight) in flights.into_iter().enumerate() {
+            self.shared
+                .counts
+                .ended(Outcome::Failed, flight.began.elapsed());
+            flight.order.fail(JobError::cancelled(at == 0));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One suite over all transports: frames, their order, and how the ends of a connection follow each
+//! other.
+use crate::kit::{Kind, Say, serve, soon};
+use actors_core::StopReason;
+use actors_net::{CountConnections, Limits, LinkError, NetError, TryLinkError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Runs the test for each kind of transport.
+macro_rules! on_all {
+    ($($(#[$meta:meta])* async fn $name:ident($kind:ident) $body:block)*) => {$(
+        $(#[$meta])*
+        #[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            for $kind in Kind::ALL {
+                println!("{:?}", $kind);
+                $body
+            }
+        }
+    )*};
+}
+
+on_all! {
+    async fn lines_are_answered_in_order(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        for round in 0..10 {
+            let lines: Vec<String> = (0..100).map(|n| format!("{round}.{n}")).collect();
+            peer.say(&format!("{}\n", lines.join("\n"))).await;
+            for line in &lines {
+                assert_eq!(&peer.line().await, line);
+            }
+        }
+        server.listener.kill();
+    }
+
+    async fn a_frame_may_come_a_byte_at_a_time(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        for byte in "slowly\nand\n".split_inclusive(|_| true) {
+            peer.say(byte).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(peer.line().await, "slowly");
+        assert_eq!(peer.line().await, "and");
+        server.listener.kill();
+    }
+
+    async fn what_was_asked_before_the_peers_end_is_answered(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        peer.say("one\ntwo\nthree").await;
+        peer.finish().await;
+        // The last line has no end, which that codec takes for one.
+        assert_eq!(peer.rest().await.unwrap(), "one\ntwo\nthree\nbye\n");
+        assert!(server.end().await.is_normal());
+        server.listener.kill();
+    }
+
+    async fn the_actors_end_closes_the_connection(kind) {
+        for word in ["stop", "fail", "panic"] {
+            let (binding, place) = kind.bind();
+            let server = serve(binding, Limits::new());
+            let mut peer = place.peer().await;
+            peer.say(&format!("hello\n{word}\n")).await;
+            assert_eq!(peer.rest().await.unwrap(), "hello\nbye\n", "{word}");
+            let end = server.end().await;
+            match word {
+                "stop" => assert!(end.is_normal(), "{end}"),
+                "fail" => assert!(matches!(end, StopReason::Failed(_)), "{end}"),
+                _ => assert!(matches!(end, StopReason::Panicked(_)), "{end}"),
+            }
+            server.listener.kill();
+        }
+    }
+
+    async fn a_kill_of_the_actor_closes_the_connection(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        peer.say("hello\n").await;
+        assert_eq!(peer.line().await, "hello");
+        let (link, actor) = server.opened().await;
+        actor.kill();
+        assert_eq!(peer.rest().await.unwrap(), "");
+        drop(peer);
+        soon(link.closed()).await.expect("it was this side");
+        server.listener.kill();
+    }
+
+    async fn closing_a_link_writes_what_was_sent(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        let (link, actor) = server.opened().await;
+        let lines: Vec<String> = (0..1000).map(|n| format!("line {n}")).collect();
+        let sender = async {
+            for line in &lines {
+                link.send(line.clone()).await.unwrap();
+            }
+            link.close();
+            assert!(link.is_closed());
+            let late = link.send("late".into()).await;
+            assert!(matches!(late, Err(LinkError::Closed(line)) if line == "late"));
+        };
+        let (_, text) = tokio::join!(sender, peer.rest());
+        assert_eq!(text.unwrap(), format!("{}\n", lines.join("\n")));
+        drop(peer);
+        soon(link.closed()).await.expect("it was this side");
+        assert!(soon(actor.stopped()).await.is_normal());
+        server.listener.kill();
+    }
+
+    async fn anybody_may_send_by_a_link(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        let (link, actor) = server.opened().await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for sender in 0..8 {
+            let link = link.clone();
+            tasks.spawn(async move {
+                for n in 0..200 {
+                    link.send(format!("{sender} {n}")).await.unwrap();
+                }
+            });
+        }
+        let mut next = [0; 8];
+        for _ in 0..8 * 200 {
+            let line = peer.line().await;
+            let (sender, n) = line.split_once(' ').unwrap();
+            let next = &mut next[sender.parse::<usize>().unwrap()];
+            assert_eq!(n.parse::<u32>().unwrap(), *next, "of sender {sender}");
+            *next += 1;
+        }
+        actor.send(Say("from the actor".into())).await.unwrap();
+        assert_eq!(peer.line().await, "from the actor");
+        server.listener.kill();
+    }
+
+    async fn a_peer_that_does_not_read_holds_the_actor_up_and_then_the_peer(kind) {
+        let (binding, place) = kind.bind();
+        let limits = Limits::new().write_buffer(1024).mailbox(4);
+        let server = serve(binding, limits);
+        let stream = place.connect().await;
+        let (link, actor) = server.opened().await;
+        let line = format!("{}\n", "x".repeat(999));
+        // Until the stream takes no more, since the actor does not.
+        let (written, mut reader) = {
+            let (reader, mut writer) = tokio::io::split(stream);
+            let mut written = 0;
+            let mut blocked = 0;
+            let mut write = Box::pin(writer.write_all(line.as_bytes()));
+            while blocked < 3 {
+                match tokio::time::timeout(Duration::from_millis(100), &mut write).await {
+                    Ok(done) => {
+                        done.unwrap();
+                        written += 1;
+                        assert!(written < 100_000, "nothing holds it up");
+                        drop(write);
+                        write = Box::pin(writer.write_all(line.as_bytes()));
+                        blocked = 0;
+                    }
+                    Err(_) if actor.mailbox_len() >= 4 => blocked += 1,
+                    Err(_) => {}
+                }
+            }
+            (written, reader)
+        };
+        assert!(actor.mailbox_len() <= 5, "{}", actor.mailbox_len());
+        assert!(matches!(link.try_send("full".into()), Err(TryLinkError::Full(_))));
+        // Once the peer reads, all of it comes back.
+        let mut bytes = vec![0; 1000 * written];
+        soon(reader.read_exact(&mut bytes)).await.unwrap();
+        assert!(bytes.chunks(1000).all(|chunk| chunk == line.as_bytes()));
+        server.listener.kill();
+    }
+
+    async fn a_stopped_listener_lets_its_connections_finish(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peers = Vec::new();
+        for n in 0..10 {
+            let mut peer = place.peer().await;
+            peer.say(&format!("hello\nwait\nafter {n}\n")).await;
+            assert_eq!(peer.line().await, "hello");
+            peers.push(peer);
+        }
+        // The lines behind are in the mailboxes once they were read: ask for it.
+        for _ in 0..10 {
+            let (_, actor) = server.opened().await;
+            while actor.mailbox_len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+        server.listener.stop();
+        let stopped = tokio::spawn({
+            let listener = server.listener.clone();
+            async move { listener.stopped().await }
+        });
+        // Nobody is let in any more, and those that are there are served.
+        while place.try_connect().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        server.gate.open();
+        for (n, peer) in peers.iter_mut().enumerate() {
+            assert_eq!(peer.rest().await.unwrap(), format!("after {n}\nbye\n"));
+        }
+        drop(peers);
+        assert!(soon(stopped).await.unwrap().is_normal());
+    }
+
+    async fn a_killed_listener_cuts_its_connections_off(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new());
+        let mut peer = place.peer().await;
+        peer.say("hello\n").await;
+        assert_eq!(peer.line().await, "hello");
+        let (link, _actor) = server.opened().await;
+        server.listener.kill();
+        assert!(matches!(soon(link.closed()).await, Err(NetError::CutOff)));
+        // An end, or a reset, where there was something unread.
+        let _ = peer.rest().await;
+    }
+
+    async fn connections_are_counted(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve(binding, Limits::new().connections(2));
+        let mut peers = vec![place.peer().await, place.peer().await];
+        for peer in &mut peers {
+            peer.say("hello\n").await;
+            assert_eq!(peer.line().await, "hello");
+        }
+        let mut third = place.peer().await;
+        assert_eq!(third.line().await, "", "it is closed at once");
+        let stats = server.listener.ask(CountConnections).await.unwrap();
+        assert_eq!((stats.open, stats.accepted, stats.refused), (2, 2, 1));
+        peers.clear();
+        assert!(server.end().await.is_normal());
+        assert!(server.end().await.is_normal());
+        while server.listener.ask(CountConnections).await.unwrap().open > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut peer = place.peer().await;
+        peer.say("again\n").await;
+        assert_eq!(peer.line().await, "again");
+        server.listener.kill();
+    }
+}
