@@ -1,0 +1,97 @@
+//! The load: the same for both sides.
+use crate::rows::Who;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// A server in a process of its own, killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(who: Who) -> Result<Self, String> {
+        let text = |error: std::io::Error| error.to_string();
+        let mut child = Command::new(std::env::current_exe().map_err(text)?)
+            .args(["--serve", who.name()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(text)?;
+        let stdout = child.stdout.take().ok_or("no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).map_err(text)?;
+        let address = line.trim().parse();
+        let address = address.map_err(|_| format!("not an address: {line}"))?;
+        Ok(Self { child, address })
+    }
+
+    /// How long the server has been computing, in itself and in the system.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.map_err(|error| error.to_string())?;
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let fields = behind_name.split_whitespace().skip(11).take(2);
+        let ticks: f64 = fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        // Of 10 ms, on every Linux.
+        Ok(ticks / 100.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends lines of 100 bytes, so many at a time, and reads as many. Gives thousands per second.
+pub(crate) async fn echo(
+    server: SocketAddr,
+    connections: usize,
+    depth: usize,
+    lines: usize,
+) -> Result<f64, String> {
+    let mut peers = Vec::new();
+    for _ in 0..connections {
+        let stream = TcpStream::connect(server).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| error.to_string())?;
+        peers.push(stream);
+    }
+    // Warm, and known to work.
+    talk(&mut peers, depth, lines / 10).await?;
+    let began = Instant::now();
+    let said = talk(&mut peers, depth, lines).await?;
+    Ok(said as f64 / began.elapsed().as_secs_f64() / 1e3)
+}
+
+async fn talk(peers: &mut Vec<TcpStream>, depth: usize, lines: usize) -> Result<usize, String> {
+    let rounds = (lines / depth / peers.len()).max(1);
+    let said = rounds * depth * peers.len();
+    let mut tasks = JoinSet::new();
+    for mut stream in peers.drain(..) {
+        tasks.spawn(async move {
+            let line = format!("{}\n", "x".repeat(99));
+            let lines = line.repeat(depth);
+            let mut back = vec![0; lines.len()];
+            for _ in 0..rounds {
+                stream.write_all(lines.as_bytes()).await?;
+                stream.read_exact(&mut back).await?;
+            }
+            assert_eq!(back, lines.as_bytes(), "what comes back is what was sent");
+            Ok::<_, std::io::Error>(stream)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let stream = done.map_err(|error| error.to_string())?;
+        peers.push(stream.map_err(|error| error.to_string())?);
+    }
+    Ok(said)
+}
