@@ -44,7 +44,10 @@
 //! | what a handler can do | [`Context`]: timers, streams, deferred replies, a stash, children, watches |
 //! | what goes wrong | [`TellError`], [`SendError`], [`AskError`], [`SpawnError`], [`StopReason`] |
 //! | full mailboxes | [`Capacity`], [`Overflow`], [`MailboxStats`] |
-//! | what goes on in the process | [`actors()`], [`events()`], [`lookup`] |
+//! | what goes on in the process | [`actors()`], [`tree()`], [`events()`] |
+//! | several actors behind one address | [`Group`], [`WorkerPool`] for one job at a time each, and [`Topic`] for publish and subscribe |
+//! | names | [`lookup`], [`wait_for`], [`names()`], and a [`Registry`] of one's own |
+//! | work that blocks or takes its time | [`Pool`], [`ThreadPool`] |
 //! | mocks | the trait that [`#[handlers]`](macro@handlers) makes, and [`Ask::ready`] |
 //!
 //! # What holds
@@ -64,7 +67,10 @@
 //!
 //! # Features
 //!
+//! - `serde`: [`Tree`] can be serialized.
 //! - `test-kit`: paused time, for `#[actors_core::test(start_paused = true)]`. For tests only.
+//! - `tower`: `tower_service::Service` for [`Addr`], [`Recipient`], [`Group`] and
+//!   [`WorkerPool`], a message each.
 //!
 //! # For readers of the source
 //!
@@ -77,6 +83,7 @@ mod error;
 mod policy;
 mod event;
 mod blocking;
+mod promise;
 mod mailbox;
 mod scope;
 // The contract.
@@ -98,7 +105,20 @@ mod registry;
 mod sight;
 mod run;
 mod spawn;
+mod supervise;
 mod runtime;
+// A service.
+mod roster;
+mod group;
+mod topic;
+mod tree;
+mod workers;
+#[cfg(feature = "tower")]
+mod tower;
+mod pool;
+mod health;
+mod signals;
+mod service;
 #[cfg(all(test, not(actors_loom)))]
 mod memory;
 
@@ -110,21 +130,35 @@ pub use call::{Ask, Reply};
 pub use cell::{ActorState, Context};
 pub use context::{Cancellation, Deferred};
 pub use error::{
-    ActorName, AskError, DeadlockPath, Error, NoReplyReason, SendError, SpawnError, StashFull,
-    StopReason, TellError,
+    ActorName, AskError, DeadlockPath, Error, Escalation, EscalationFault, NoReplyReason,
+    RegisterError, SendError, SpawnError, StartTimedOut, StashFull, StopReason, TellError,
 };
 pub use event::{DeadLetter, DeadLetterReason, Event, Events};
+pub use group::{Broadcast, Group};
+pub use health::Health;
 pub use id::ActorId;
 pub use mailbox::{AnyThread, MailboxStats, OneThread};
 pub use message::MessageFor;
-pub use policy::{Capacity, Overflow};
+pub use policy::{Backoff, Capacity, Intensity, Overflow, Restart, Strategy};
+pub use pool::{
+    BlockingMap, ChunkReply, CurrentJob, Job, JobError, JobOptions, Latency, Map, Pool, PoolError,
+    PoolStats, Shutdown, SubmitError, ThreadPool, ThreadPoolOptions, WorkerDied,
+};
+pub use promise::Promise;
 pub use recipient::Recipient;
-pub use registry::lookup;
+pub use registry::{NamedActor, Registry, lookup, names, wait_for};
+pub use service::ServiceError;
 pub use sight::{ActorInfo, Timings, actor_count, actors, events};
 pub use spawn::SpawnOptions;
 pub use stream::Attached;
+pub use supervise::{
+    Aborted, ChildOptions, Factory, ShutdownReport, Supervisor, SupervisorOptions,
+};
 pub use timer::Timer;
+pub use topic::{Published, Slow, Subscription, Topic};
+pub use tree::{Tree, TreeNode, tree};
 pub use watch::Stopped;
+pub use workers::{PoolOptions, WorkerPool};
 
 /// The map of this crate. Here so that its links are checked.
 #[cfg(doc)]
@@ -136,9 +170,11 @@ pub(crate) mod architecture {}
 #[doc = include_str!("../../README.md")]
 pub(crate) mod readme {}
 
-/// For the code that the macros write.
+/// For the code that the macros write, and for `actors-net`.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::blocking::block_on_this_thread;
+    pub use crate::pool::{Counts, Line, Outcome, Refused, Waiting};
     #[cfg(feature = "test-kit")]
     pub use crate::runtime::block_on_paused;
     pub use crate::runtime::{Flavor, block_on};
