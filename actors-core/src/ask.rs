@@ -184,7 +184,7 @@ impl<M: Message> Future for Sending<'_, M> {
                     }
                     Err((Refused::Full, msg)) => msg,
                 };
-                let mut watch = Watch::of(tx.beside().id);
+                let mut watch = Watch::of(tx.queue().actor());
                 let place = tx.queue().line_up();
                 if let Err(path) = watch.wait_for_room(&place) {
                     return Poll::Ready(Err(SendError::Deadlock(msg, path)));
@@ -232,7 +232,7 @@ pub(crate) fn tell_late<M: Message>(port: PortFor<'_, M>, msg: M) {
 
 /// Posts an ask whether there is room or not. `None`: the actor has stopped or is stopping.
 pub(crate) fn post_own<M: Message>(port: PortFor<'_, M>, msg: M) -> Option<Reply<M::Reply>> {
-    let id = port.tx().beside().id;
+    let id = port.tx().queue().actor();
     let pending = port.call(msg).post_own().ok()?;
     Some(Reply::posted(pending, id))
 }

@@ -3,7 +3,6 @@ use crate::blocking;
 use crate::cell::{self, Cell};
 use crate::error::{AskError, DeadlockPath};
 use crate::event::{self, DeadLetterReason};
-use crate::id::ActorId;
 use crate::mailbox::{
     self, Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits,
     current, outside,
@@ -57,8 +56,31 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[must_use = "nothing is sent until the ask is awaited or posted"]
 pub struct Ask<'a, R> {
     stage: Stage<'a, R>,
-    timeout: Option<Duration>,
+    timeout: Limit,
     watch: Watch,
+}
+
+/// How long an ask may take, in nanoseconds and one more; 0 for any time.
+///
+/// One word as those beside it are: copying what is half a word long stalls the processor.
+#[derive(Clone, Copy, Default)]
+struct Limit(u64);
+
+impl Limit {
+    fn of(limit: Duration) -> Self {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Self(nanos.saturating_add(1))
+    }
+
+    fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The limit, once.
+    fn take(&mut self) -> Option<Duration> {
+        let nanos = mem::take(&mut self.0).checked_sub(1)?;
+        Some(Duration::from_nanos(nanos))
+    }
 }
 
 enum Stage<'a, R> {
@@ -106,7 +128,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     fn at(stage: Stage<'a, R>) -> Self {
         Self {
             stage,
-            timeout: None,
+            timeout: Limit::default(),
             watch: Watch::default(),
         }
     }
@@ -119,7 +141,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// and that the asks made by the handler inherit. The time is tokio's, so a test that has
     /// paused it drives it.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
+        self.timeout = Limit::of(limit);
         self
     }
 
@@ -177,7 +199,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         timeout: Option<Duration>,
     ) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
         if let Stage::Draft(call) = &mut self.stage {
-            self.watch.begin(call.tx().beside().id);
+            self.watch.begin(call.tx().queue().actor());
             self.watch.give_up_after(timeout);
             self.watch.write_on(call);
         }
@@ -294,13 +316,23 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         let Stage::Posted(pending) = &mut self.stage else {
             unreachable!("called with an ask that was posted");
         };
-        if !pending.poll(cx.waker()) && self.watch.poll_timer(cx).is_pending() {
+        if pending.poll(cx.waker()) {
+            self.watch.over();
+            return Poll::Ready(self.take_pending().take());
+        }
+        if self.watch.poll_timer(cx).is_pending() {
             return Poll::Pending;
         }
-        let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("it was posted just now");
-        };
+        let pending = self.take_pending();
         Poll::Ready(self.watch.result(pending))
+    }
+
+    #[inline]
+    fn take_pending(&mut self) -> Pending<R> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Posted(pending) => pending,
+            _ => unreachable!("called with an ask that was posted"),
+        }
     }
 
     /// As polling one that goes to an actor; but one that was not accepted, since the actor has
@@ -335,13 +367,13 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("called with an ask that is routed");
         };
-        let timeout = self.timeout;
+        let mut timeout = self.timeout;
         if tokio::runtime::Handle::try_current().is_ok() {
             // The ask at the actor keeps the time. Without a runtime it has no timer, and the
             // thread that waits looks at the clock for this one.
-            self.timeout = None;
+            self.timeout = Limit::default();
         }
-        self.stage = Stage::Future(routed.ask(timeout));
+        self.stage = Stage::Future(routed.ask(timeout.take()));
         self.poll_future(cx)
     }
 
@@ -391,11 +423,11 @@ fn deadlock(path: DeadlockPath) -> AskError {
 #[inline]
 fn address<R>(
     call: &mut Call<'_, R, Cell>,
-    timeout: &mut Option<Duration>,
+    timeout: &mut Limit,
     watch: &mut Watch,
 ) -> Result<(), AskError> {
-    let inherited = watch.begin(call.tx().beside().id);
-    if watch.waits.is_none() && timeout.is_none() {
+    let inherited = watch.begin(call.tx().queue().actor());
+    if watch.waits.is_none() && !timeout.is_some() {
         return Ok(());
     }
     if inherited.time().is_some_and(|time| time <= Instant::now()) {
@@ -488,7 +520,7 @@ enum Posted<R, E> {
 impl<R, E> Unpin for Reply<R, E> {}
 
 impl<R: Send + 'static> Reply<R> {
-    pub(crate) fn posted(pending: Pending<R>, target: ActorId) -> Self {
+    pub(crate) fn posted(pending: Pending<R>, target: u64) -> Self {
         Self {
             stage: Posted::Pending(pending),
             watch: Watch::of_outside(target),
@@ -720,17 +752,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// For a wait for this actor.
-    pub(crate) fn of(target: ActorId) -> Self {
+    /// For a wait for the actor with this number.
+    pub(crate) fn of(target: u64) -> Self {
         let mut watch = Self::default();
         watch.begin(target);
         watch
     }
 
     /// For a reply that nobody in a handler waits for.
-    fn of_outside(target: ActorId) -> Self {
+    fn of_outside(target: u64) -> Self {
         Self {
-            target: target.get(),
+            target,
             waits: None,
             key: 0,
             deadline: Deadline::NONE,
@@ -739,8 +771,8 @@ impl Watch {
     }
 
     /// Settles who asks whom. Gives the deadline that the asker has itself.
-    fn begin(&mut self, target: ActorId) -> Deadline {
-        self.target = target.get();
+    fn begin(&mut self, target: u64) -> Deadline {
+        self.target = target;
         current(|turn| {
             let Some(turn) = turn else {
                 return Deadline::NONE;
@@ -827,7 +859,7 @@ impl Watch {
     }
 
     /// What has become of an ask that has a result, or that has waited long enough.
-    #[inline]
+    #[cold]
     fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
         self.over();
         if pending.is_ready() {

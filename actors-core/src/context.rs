@@ -292,7 +292,7 @@ async fn room_in<B>(to: &Addr<B>) -> Result<(), AskError> {
         Err(Refused::Closed) => Err(stopped_before(to)),
         Err(Refused::Full) => {
             let place = to.tx.queue().line_up();
-            let mut watch = Watch::of(to.id());
+            let mut watch = Watch::of(to.tx.queue().actor());
             watch
                 .wait_for_room(&place)
                 .map_err(|path| AskError::Deadlock {

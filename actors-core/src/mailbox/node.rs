@@ -82,10 +82,7 @@ impl<R> Draft<R> {
 
     /// Says who asks and until when.
     pub(crate) fn address(&mut self, asker: Option<Arc<Waits>>, key: u64, deadline: Deadline) {
-        let head = self.head_mut();
-        head.asker = asker;
-        head.key = key;
-        head.deadline = deadline;
+        self.head_mut().address(asker, key, deadline);
     }
 
     /// Stores the waker of whoever waits for the reply.

@@ -60,6 +60,8 @@ pub(crate) struct Queue {
     /// The task has nothing to do but what it does now. Written in the lock.
     idle: AtomicBool,
     overflow: Overflow,
+    /// The number of the actor. Here, since those who ask need it.
+    actor: u64,
     waker: OnceLock<Waker>,
     /// How many addresses there are.
     pub(super) addrs: AtomicUsize,
@@ -225,6 +227,7 @@ impl Queue {
             }),
             idle: AtomicBool::new(false),
             overflow,
+            actor,
             waker: OnceLock::new(),
             addrs: AtomicUsize::new(1),
             capacity,
@@ -234,6 +237,12 @@ impl Queue {
             counts: Counts::default(),
             turn: Turn::new(actor),
         }
+    }
+
+    /// The number of the actor.
+    #[inline]
+    pub(crate) fn actor(&self) -> u64 {
+        self.actor
     }
 
     pub(crate) fn turn(&self) -> &Turn {

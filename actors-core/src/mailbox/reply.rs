@@ -46,21 +46,27 @@ const DETACHED: usize = 1 << 4;
 const WATCHED: usize = 1 << 5;
 /// The handler's future lies in the node.
 const HELD: usize = 1 << 6;
+/// `asker`, `key` and `deadline` are not what they are by default. Set before the node is shared.
+const ADDRESSED: usize = 1 << 7;
 /// Version of the waker, in the remaining bits: one step per replacement.
-const VERSION: usize = 1 << 7;
+const VERSION: usize = 1 << 8;
 
 /// The part of a node that knows no types.
+///
+/// In this order, so that what each ask needs lies together, and next to the result: asker and actor
+/// mostly run on two cores, and each line that both touch has to travel.
+#[repr(C)]
 pub(super) struct Head {
-    state: AtomicUsize,
-    waker_data: AtomicPtr<()>,
-    waker_vtable: AtomicPtr<RawWakerVTable>,
     token: OnceLock<CancellationToken>,
-    pub(super) vt: &'static NodeVt,
     /// The actor that asks, if it is one, by its waits, and its key for this one; and until when.
     /// Written before the node is shared.
-    pub(super) asker: Option<Arc<Waits>>,
-    pub(super) key: u64,
-    pub(super) deadline: Deadline,
+    asker: Option<Arc<Waits>>,
+    key: u64,
+    deadline: Deadline,
+    pub(super) vt: &'static NodeVt,
+    waker_data: AtomicPtr<()>,
+    waker_vtable: AtomicPtr<RawWakerVTable>,
+    state: AtomicUsize,
 }
 
 /// What can be done with a node whose types are forgotten.
@@ -89,14 +95,14 @@ impl<R> ReplyCell<R> {
         let (data, vtable) = raw_parts(Waker::noop());
         Self {
             head: Head {
-                state: AtomicUsize::new(0),
-                waker_data: AtomicPtr::new(data),
-                waker_vtable: AtomicPtr::new(vtable),
                 token: OnceLock::new(),
-                vt,
                 asker: None,
                 key: 0,
                 deadline: Deadline::NONE,
+                vt,
+                waker_data: AtomicPtr::new(data),
+                waker_vtable: AtomicPtr::new(vtable),
+                state: AtomicUsize::new(0),
             },
             out: UnsafeCell::new(MaybeUninit::uninit()),
         }
@@ -133,6 +139,21 @@ impl Head {
         mem::forget(waker);
         self.waker_data.store(data, Ordering::Relaxed);
         self.waker_vtable.store(vtable, Ordering::Relaxed);
+    }
+
+    /// Says who asks and until when, while the node is not shared.
+    pub(super) fn address(&mut self, asker: Option<Arc<Waits>>, key: u64, deadline: Deadline) {
+        self.asker = asker;
+        self.key = key;
+        self.deadline = deadline;
+        // Nothing else is set yet. `Relaxed`: the node is shared by a lock later.
+        self.state.store(ADDRESSED, Ordering::Relaxed);
+    }
+
+    /// Whether somebody said who asks, or until when.
+    #[inline]
+    fn is_addressed(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & ADDRESSED != 0
     }
 
     /// Stores a waker while the node is not shared.
@@ -260,7 +281,7 @@ impl<R> Pending<R> {
     /// # Panics
     ///
     /// When it is not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(self) -> Result<R, AskError> {
         assert!(self.is_ready(), "taken before it was there");
         let cell = ManuallyDrop::new(self).0;
@@ -415,8 +436,12 @@ impl Duty {
     }
 
     /// When the asker gives up.
+    #[inline]
     pub(crate) fn deadline(&self) -> Deadline {
-        self.head().deadline
+        match self.head().is_addressed() {
+            true => self.head().deadline,
+            false => Deadline::NONE,
+        }
     }
 
     /// A token that is cancelled when the asker gives up.
@@ -542,29 +567,38 @@ const COMPLETE: Ordering = if cfg!(actors_mutant = "relaxed_reply") {
 
 /// Gives up the actor's ownership, with a result for the asker.
 ///
-/// Takes a pointer and not a reference, because the asker may free the node before this returns.
+/// Always inlined, so that the result is made where it is to lie: copying one that was made on the
+/// stack stalls the processor.
 ///
 /// # Safety
 /// The actor's ownership is there and used up here. With `IN_BODY` the hold of the body too, whose
 /// future has gone; else `HELD` is set if the handler's future lies in the node.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn complete<R, const IN_BODY: bool>(
     cell: NonNull<ReplyCell<R>>,
     result: Result<R, AskError>,
 ) {
-    let node = cell.as_ptr();
     // SAFETY: without `DONE` only the actor touches `out`, and its ownership keeps the node alive.
-    unsafe { (*node).out.with_mut(|out| (*out).write(result)) };
+    unsafe { (*cell.as_ptr()).out.with_mut(|out| (*out).write(result)) };
+    // SAFETY: `out` is written; the rest by the contract.
+    unsafe { finish::<R, IN_BODY>(cell) };
+}
+
+/// Takes a pointer and not a reference, because the asker may free the node before this returns.
+///
+/// # Safety
+/// As for [`complete`], and `out` is written.
+unsafe fn finish<R, const IN_BODY: bool>(cell: NonNull<ReplyCell<R>>) {
+    let node = cell.as_ptr();
     // SAFETY: the actor's ownership keeps the node alive until an exchange below sets `DONE`.
     let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
     // Copied before the exchange, because after it the asker may free the node.
-    // SAFETY: as for the state.
-    let asker = unsafe {
-        (*node)
-            .head
-            .asker
-            .clone()
-            .map(|waits| (waits, (*node).head.key))
+    let asker = if state & ADDRESSED == 0 {
+        None
+    } else {
+        // SAFETY: as for the state.
+        let head = unsafe { &(*node).head };
+        head.asker.clone().map(|waits| (waits, head.key))
     };
     loop {
         if state & GONE != 0 {
