@@ -6,7 +6,7 @@ use std::future::Future;
 
 /// A value that owns its state and handles one message at a time.
 ///
-/// `#[derive(Actor)]` writes an empty `impl`; write it by hand to fill in the hooks. An actor that
+/// `#[derive(Actor)]` writes an `impl` without hooks; write it by hand to fill in the hooks. An actor that
 /// is not `Send` is a [`LocalActor`].
 ///
 /// ```
@@ -29,6 +29,11 @@ use std::future::Future;
     note = "a `LocalActor` goes with `spawn_local`, `spawn_local_thread` and `#[handlers(local)]`"
 )]
 pub trait Actor: Sized + Send + 'static {
+    /// Whether [`started`](Self::started) or [`stopped`](Self::stopped) do anything; where they do
+    /// not, they need not be called, which makes a short life cheaper. `#[derive(Actor)]` says
+    /// `false`. Where it is `false` the hooks do not run.
+    const HAS_HOOKS: bool = true;
+
     /// Runs before the first message. With an error, or a panic, the actor ends without having
     /// handled any, and its `stopped` does not run.
     fn started(
@@ -66,7 +71,7 @@ pub trait Actor: Sized + Send + 'static {
 /// An [`Actor`] that need not be `Send`: it stays on one thread.
 ///
 /// Its messages and replies are `Send` all the same, and its address is used like any other.
-/// `#[derive(LocalActor)]` writes an empty `impl`.
+/// `#[derive(LocalActor)]` writes an `impl` without hooks.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a local actor",
     label = "not a local actor",
@@ -74,6 +79,9 @@ pub trait Actor: Sized + Send + 'static {
     note = "an `Actor` goes with `spawn` and with `#[handlers]` without `local`"
 )]
 pub trait LocalActor: Sized + 'static {
+    /// As [`Actor::HAS_HOOKS`].
+    const HAS_HOOKS: bool = true;
+
     /// As [`Actor::started`].
     fn started(&mut self, ctx: &mut Context<Self>) -> impl Future<Output = Result<(), Error>> {
         let _ = ctx;

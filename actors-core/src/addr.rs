@@ -65,7 +65,7 @@ impl<A> Addr<A> {
     /// supervisor makes it anew. The mail waits for that. While it is being made anew there is
     /// nothing to end. [`Supervisor::stop_child`](crate::Supervisor::stop_child) ends it for good.
     pub fn stop(&self) {
-        cell::stop(&self.tx.any().keep());
+        cell::stop(self.cell(), self.tx.queue());
     }
 
     /// Tells the actor to stop, as [`stop`](Self::stop), and why: it ends with

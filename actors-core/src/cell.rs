@@ -5,14 +5,15 @@ use crate::id::ActorId;
 use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Wait, WeakTx};
 use crate::scope::{Scope, Undo};
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::iter;
 use std::mem;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tracing::Span;
@@ -34,6 +35,8 @@ pub(crate) struct Cell {
     /// Since when it is up, in [`mailbox::nanos`]; 0 where that is not noted.
     up_since: AtomicU64,
     state: AtomicU8,
+    /// `scope` is made. Written in its lock.
+    has_scope: AtomicBool,
     ending: Mutex<Ending>,
     scope: Mutex<Option<Box<Scope<Child>>>>,
 }
@@ -128,11 +131,6 @@ impl Hasher for IdHasher {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks is left half-done by a panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Cell {
     pub(crate) fn new(
         id: ActorId,
@@ -151,6 +149,7 @@ impl Cell {
             incarnation: AtomicU32::new(0),
             up_since: AtomicU64::new(0),
             state: AtomicU8::new(ActorState::Starting as u8),
+            has_scope: AtomicBool::new(false),
             ending: Mutex::new(Ending::Alive(Vec::new())),
             scope: Mutex::new(None),
         }
@@ -211,18 +210,25 @@ impl Cell {
 
     /// Works on what the actor owns.
     pub(crate) fn with_scope<R>(&self, f: impl FnOnce(&mut Scope<Child>) -> R) -> R {
-        f(lock(&self.scope).get_or_insert_with(|| Box::new(Scope::new())))
+        let mut scope = self.scope.lock();
+        self.has_scope.store(true, Ordering::Relaxed);
+        f(scope.get_or_insert_with(|| Box::new(Scope::new())))
     }
 
     /// The same, if it owns anything.
     pub(crate) fn scope_if_any<R>(&self, f: impl FnOnce(&mut Scope<Child>) -> R) -> Option<R> {
-        lock(&self.scope).as_deref_mut().map(f)
+        // `Relaxed`: who is to find what somebody else has noted comes after that by other means:
+        // it was sent for, or has closed the queue, in whose lock the other looks afterwards.
+        if !self.has_scope.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.scope.lock().as_deref_mut().map(f)
     }
 
     /// Marks the actor as ended and tells everybody who waits for that. Not twice.
     pub(crate) fn end(&self, reason: &StopReason) {
         self.set_state(ActorState::Stopped);
-        let before = std::mem::replace(&mut *lock(&self.ending), Ending::Ended(reason.clone()));
+        let before = std::mem::replace(&mut *self.ending.lock(), Ending::Ended(reason.clone()));
         let Ending::Alive(watchers) = before else {
             return;
         };
@@ -236,7 +242,7 @@ impl Cell {
 
     /// Tells the watchers, and nobody else, that an incarnation has ended. Each of them once.
     pub(crate) fn end_incarnation(&self, reason: &StopReason) {
-        let told: Vec<Watcher> = match &mut *lock(&self.ending) {
+        let told: Vec<Watcher> = match &mut *self.ending.lock() {
             Ending::Alive(watchers) => {
                 let is_told = |watcher: &Watcher| matches!(watcher.told, Told::Actor(_));
                 let (told, kept) = mem::take(watchers).into_iter().partition(is_told);
@@ -253,7 +259,7 @@ impl Cell {
     }
 
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        match &*lock(&self.ending) {
+        match &*self.ending.lock() {
             Ending::Alive(_) => None,
             Ending::Ended(reason) => Some(reason.clone()),
         }
@@ -261,7 +267,7 @@ impl Cell {
 
     /// Calls `tell` once when the actor, or its incarnation, ends; at once if the actor has.
     pub(crate) fn on_end(&self, key: u64, tell: impl FnOnce(&StopReason) + Send + 'static) {
-        let mut ending = lock(&self.ending);
+        let mut ending = self.ending.lock();
         match &mut *ending {
             Ending::Alive(watchers) => {
                 let at = watchers.partition_point(|watcher| watcher.key < key);
@@ -283,7 +289,7 @@ impl Cell {
 
     /// Ready when the actor has ended; else wakes the waker then. `key` tells the waiting apart.
     pub(crate) fn poll_ended(&self, key: u64, waker: &Waker) -> Poll<StopReason> {
-        match &mut *lock(&self.ending) {
+        match &mut *self.ending.lock() {
             Ending::Ended(reason) => Poll::Ready(reason.clone()),
             Ending::Alive(watchers) => {
                 match watchers.binary_search_by_key(&key, |watcher| watcher.key) {
@@ -308,7 +314,7 @@ impl Cell {
 
     /// Forgets who was told by this key.
     pub(crate) fn forget(&self, key: u64) {
-        let mut ending = lock(&self.ending);
+        let mut ending = self.ending.lock();
         let Ending::Alive(watchers) = &mut *ending else {
             return;
         };
@@ -321,10 +327,10 @@ impl Cell {
 }
 
 /// What [`Addr::stop`](crate::Addr::stop) does.
-pub(crate) fn stop(keep: &Keep<Cell>) {
-    match keep.beside().renewed {
-        Renewed::Always => keep.queue().leave(),
-        Renewed::Never | Renewed::AfterFailure => keep.queue().close(),
+pub(crate) fn stop(cell: &Cell, queue: &mailbox::Queue) {
+    match cell.renewed {
+        Renewed::Always => queue.leave(),
+        Renewed::Never | Renewed::AfterFailure => queue.close(),
     }
 }
 

@@ -34,7 +34,7 @@ impl<A: 'static> Context<A> {
 
     /// Stops the actor, as [`Addr::stop`]: what it has accepted it still handles.
     pub fn stop(&self) {
-        cell::stop(self.tx.keep());
+        cell::stop(self.cell(), self.queue());
     }
 
     /// Stops the actor after this message, as [`Addr::stop_now`].

@@ -5,7 +5,7 @@ use crate::cell::{self, ActorState, Cell, Child, Context, Live};
 use crate::error::{AskError, Error, NoReplyReason, StopReason};
 use crate::event::{self, DeadLetterReason, Event};
 use crate::id::ActorId;
-use crate::mailbox::{AnyTx, End, Keep, Rx, Seal, Threads, panic_text};
+use crate::mailbox::{AnyTx, End, Hook, Keep, Rx, Seal, Threads, panic_text};
 use crate::scope::Scope;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,41 +16,73 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The hooks of an actor, as messages to it: so they run, suspend, panic and are killed as any
-/// handler.
+/// handler. `None` for an actor that says it has none.
 pub(crate) struct Hooks<A> {
-    pub(crate) started: Seal<Live<A>, Begin, ()>,
-    pub(crate) stopped: Seal<Live<A>, Finish, ()>,
+    started: Option<Seal<Live<A>, Begin, ()>>,
+    stopped: Option<Seal<Live<A>, Finish, ()>>,
 }
 
-pub(crate) struct Begin;
-pub(crate) struct Finish;
+struct Begin;
+struct Finish;
 
 impl<A: Actor> Hooks<A> {
-    pub(crate) const OF_ACTOR: Self = Self {
-        started: Seal::new(|live: &'static mut Live<A>, _: Begin| async move {
+    const STARTED: Seal<Live<A>, Begin, ()> =
+        Seal::new(|live: &'static mut Live<A>, _: Begin| async move {
             if let Err(error) = live.actor.started(&mut live.ctx).await {
                 live.ctx.fail(error);
             }
-        }),
-        stopped: Seal::new(|live: &'static mut Live<A>, _: Finish| async move {
+        });
+    const STOPPED: Seal<Live<A>, Finish, ()> =
+        Seal::new(|live: &'static mut Live<A>, _: Finish| async move {
             let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
-        }),
+        });
+    pub(crate) const OF_ACTOR: Self = match A::HAS_HOOKS {
+        true => Self::new(Self::STARTED, Self::STOPPED),
+        false => Self::NONE,
     };
 }
 
 impl<A: LocalActor> Hooks<A> {
-    pub(crate) const OF_LOCAL_ACTOR: Self = Self {
-        started: Seal::local(|live: &'static mut Live<A>, _: Begin| async move {
+    const LOCAL_STARTED: Seal<Live<A>, Begin, ()> =
+        Seal::local(|live: &'static mut Live<A>, _: Begin| async move {
             if let Err(error) = live.actor.started(&mut live.ctx).await {
                 live.ctx.fail(error);
             }
-        }),
-        stopped: Seal::local(|live: &'static mut Live<A>, _: Finish| async move {
+        });
+    const LOCAL_STOPPED: Seal<Live<A>, Finish, ()> =
+        Seal::local(|live: &'static mut Live<A>, _: Finish| async move {
             let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
-        }),
+        });
+    pub(crate) const OF_LOCAL_ACTOR: Self = match A::HAS_HOOKS {
+        true => Self::new(Self::LOCAL_STARTED, Self::LOCAL_STOPPED),
+        false => Self::NONE,
     };
+}
+
+impl<A> Hooks<A> {
+    const NONE: Self = Self {
+        started: None,
+        stopped: None,
+    };
+
+    const fn new(started: Seal<Live<A>, Begin, ()>, stopped: Seal<Live<A>, Finish, ()>) -> Self {
+        Self {
+            started: Some(started),
+            stopped: Some(stopped),
+        }
+    }
+}
+
+impl<A: 'static> Hooks<A> {
+    pub(crate) fn started(&self) -> Option<Hook<Live<A>>> {
+        self.started.map(|started| started.hook(Begin))
+    }
+
+    pub(crate) fn stopped(&self) -> Option<Hook<Live<A>>> {
+        self.stopped.map(|stopped| stopped.hook(Finish))
+    }
 }
 
 /// All that an actor needs to live but its state.
@@ -119,8 +151,9 @@ pub(crate) fn run<A: 'static, P: Threads>(
         let Some((rx, live)) = life.parts() else {
             return;
         };
-        let begun = rx.perform::<P>(live, hooks.started.hook(Begin)).await;
-        if life.note(begun) {
+        let begun = rx.perform::<P>(live, hooks.started()).await;
+        let is_up = life.note(begun);
+        if is_up {
             announce(life.rx.keep().beside(), life.up.take());
             if let Some((rx, live)) = life.parts() {
                 // Should it end without a word, it was killed: with its runtime.
@@ -130,23 +163,21 @@ pub(crate) fn run<A: 'static, P: Threads>(
             }
             let cell = life.rx.keep().beside();
             cell.scope_if_any(Scope::abort_streams);
-            life.rx.keep().beside().set_state(ActorState::Stopping);
-            life.rx.keep().queue().close();
-            stop_children(life.rx.keep()).await;
-            if !life.rx.keep().queue().is_killed() {
-                if let Some((rx, live)) = life.parts() {
-                    let is_well = live.ctx.reason.as_ref().is_none_or(StopReason::is_normal);
-                    let finished = rx.perform::<P>(live, hooks.stopped.hook(Finish)).await;
-                    if is_well {
-                        life.note(finished);
-                    }
+        }
+        life.rx.keep().beside().set_state(ActorState::Stopping);
+        life.rx.keep().queue().close_by_task();
+        stop_children(life.rx.keep()).await;
+        if is_up && !life.rx.keep().queue().is_killed() {
+            if let Some((rx, live)) = life.parts() {
+                let is_well = live.ctx.reason.as_ref().is_none_or(StopReason::is_normal);
+                let finished = rx.perform::<P>(live, hooks.stopped()).await;
+                if is_well {
+                    life.note(finished);
                 }
             }
+            // Those that the hook has spawned.
+            stop_children(life.rx.keep()).await;
         }
-        // Those that the last hook has spawned.
-        life.rx.keep().beside().set_state(ActorState::Stopping);
-        life.rx.keep().queue().close();
-        stop_children(life.rx.keep()).await;
         drop(life);
     }
 }

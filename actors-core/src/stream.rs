@@ -43,7 +43,7 @@ impl Attached {
     /// handled the items.
     pub fn then_stop(self) -> Self {
         let keep = self.keep.clone();
-        self.at_end(Box::new(move || cell::stop(&keep)))
+        self.at_end(Box::new(move || cell::stop(keep.beside(), keep.queue())))
     }
 
     /// When the stream ends, this is called, behind the last item. See

@@ -6,7 +6,7 @@
 //!
 //! | macro | what it saves writing |
 //! |---|---|
-//! | [`#[derive(Actor)]`](macro@Actor), [`#[derive(LocalActor)]`](macro@LocalActor) | an empty `impl` |
+//! | [`#[derive(Actor)]`](macro@Actor), [`#[derive(LocalActor)]`](macro@LocalActor) | an `impl` without hooks |
 //! | [`#[derive(Message)]`](macro@Message) | an `impl` that names the reply |
 //! | [`#[handlers]`](macro@handlers) | a message, its handler and a typed call for each method |
 //! | [`#[main]`](macro@main), [`#[test]`](macro@test) | a runtime around an async function |

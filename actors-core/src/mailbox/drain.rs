@@ -53,8 +53,8 @@ pub(crate) enum End {
 pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     rx: &'a mut Rx<O, X>,
     stage: Stage,
-    /// Messages that have left the mailbox and whose room was not given back.
-    left: u32,
+    /// Messages have left the mailbox since those who wait for room were last looked after.
+    left: bool,
     /// When the task last let others run, in ticks of the clock; 0 for "just now".
     slice: u64,
     /// How many messages were handled since then in polls before, and the budget of this poll when
@@ -119,7 +119,7 @@ impl<O: Opener, X> Rx<O, X> {
             hook: None,
             was_last: false,
             goes_on: false,
-            left: 0,
+            left: false,
             slice: 0,
             in_slice: 0,
             budget_then: BUDGET,
@@ -136,15 +136,15 @@ impl<O: Opener, X> Rx<O, X> {
 }
 
 impl<O: Opener, X> Rx<O, X> {
-    /// Runs this hook, as a message that does not count; a kill ends it.
+    /// Runs this hook, if there is one, as a message that does not count; a kill ends it.
     pub(crate) fn perform<'a, P: Threads>(
         &'a mut self,
         opener: &'a mut O,
-        Hook { vt, .. }: Hook<O>,
+        hook: Option<Hook<O>>,
     ) -> Drain<'a, O, X, P> {
         let mut drain = self.drain(opener);
         drain.is_hook = true;
-        drain.hook = Some(vt);
+        drain.hook = hook.map(|hook| hook.vt);
         drain
     }
 }
@@ -159,7 +159,7 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         this.rx.keep.queue().set_waker(cx.waker());
         // One for the whole batch; `running` says what was interrupted.
         let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
-        if this.left > 0 {
+        if this.left {
             this.give_room();
         }
         // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
@@ -288,7 +288,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     /// Follows signals.
     #[cold]
-    fn obey(&mut self, control: usize) -> Option<End> {
+    fn obey(&mut self, control: u32) -> Option<End> {
         if control & KILL != 0 {
             self.abandon(&StopReason::Killed);
             return Some(End::Killed);
@@ -336,21 +336,23 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     /// What to handle next: notices, mail that was put aside, mail.
     #[inline(always)]
-    fn next(&mut self, control: usize, cx: &mut Context<'_>) -> Next {
+    fn next(&mut self, control: u32, cx: &mut Context<'_>) -> Next {
         if control & (NOTICE | UNSTASH) != 0 {
             if let Some(slot) = self.next_of_few(control) {
                 return Next::Single(slot);
             }
         }
         if let Some(slot) = self.rx.batch.next() {
-            self.left += 1;
+            self.left = true;
+            self.queue().depart();
             if self.rx.batch.is_empty() {
                 // Before its handler runs, as nothing of the batch waits any more.
                 self.give_room();
             }
             return Next::InBatch(slot);
         }
-        match self.rx.refill(&mut self.left) {
+        self.left = false;
+        match self.rx.refill() {
             refill @ (Refill::Last | Refill::One) => {
                 self.was_last = matches!(refill, Refill::Last);
                 self.rx.batch.next().map_or(Next::LookAgain, Next::InBatch)
@@ -363,7 +365,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     /// What comes before the batch: notices, and mail that was put aside.
     #[cold]
-    fn next_of_few(&mut self, control: usize) -> Option<Slot> {
+    fn next_of_few(&mut self, control: u32) -> Option<Slot> {
         if control & NOTICE != 0 {
             let next = self.rx.taken - self.rx.batch.len() as u64;
             if let Some(notice) = self.queue().next_notice(next) {
@@ -533,8 +535,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     }
 
     fn give_room(&mut self) {
-        let queue = self.rx.keep.queue();
-        queue.give_room(mem::take(&mut self.left), self.goes_on);
+        self.left = false;
+        self.queue().give_room(self.goes_on);
     }
 
     /// Drops the running future, if there is one.
@@ -593,7 +595,9 @@ impl<O: Opener, X, P: Threads> Drop for Drain<'_, O, X, P> {
     /// The runtime was shut down, or nobody waits for the drain any more.
     fn drop(&mut self) {
         self.abandon(&StopReason::Killed);
-        self.give_room();
+        if self.left {
+            self.give_room();
+        }
     }
 }
 

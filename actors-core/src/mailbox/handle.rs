@@ -598,10 +598,10 @@ impl<O, X> Rx<O, X> {
     }
 
     #[inline(always)]
-    pub(super) fn refill(&mut self, left: &mut u32) -> Refill {
+    pub(super) fn refill(&mut self) -> Refill {
         self.keep
             .queue()
-            .refill(&mut self.batch, &mut self.taken, left, &mut self.extra)
+            .refill(&mut self.batch, &mut self.taken, &mut self.extra)
     }
 
     /// Between two drains: ready when the next one would end at once. To be polled by the task of
@@ -685,7 +685,9 @@ impl<O, X> Rx<O, X> {
 
 impl<O, X> Drop for Rx<O, X> {
     fn drop(&mut self) {
-        self.finish(&AskError::Closed, |_| ());
+        if !self.keep.queue().is_over() || self.extra.is_some() {
+            self.finish(&AskError::Closed, |_| ());
+        }
     }
 }
 

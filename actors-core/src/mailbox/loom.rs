@@ -418,3 +418,18 @@ fn loom_references() {
         assert_eq!(tokens.left(), 0);
     });
 }
+
+/// What is locked is touched by one thread at a time, and each sees what the one before has done.
+#[test]
+fn loom_lock() {
+    ::loom::model(|| {
+        let counter = Arc::new(lock::Lock::new(0));
+        let other = {
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || *counter.lock() += 1)
+        };
+        *counter.lock() += 1;
+        other.join().unwrap();
+        assert_eq!(*counter.lock(), 2);
+    });
+}

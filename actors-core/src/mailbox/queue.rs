@@ -12,38 +12,41 @@
 //!
 //! # Room
 //!
-//! Room is counted in the lock. Those who wait for it stand in a line and sleep at a semaphore: it
+//! Room is counted in the lock; what the task has handled since it last held the lock is added when
+//! somebody finds no room. Those who wait for it stand in a line and sleep at a semaphore: it
 //! has a permit for each of them that was granted room, and for nobody else.
+use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
 use super::slot::Slot;
-use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use super::sync::{Mutex, MutexGuard, OnceLock, lock};
+use super::sync::OnceLock;
+use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::Semaphore;
 use tracing::Span;
 
 /// The running handler is to be dropped and the actor to end.
-pub(super) const KILL: usize = 1;
+pub(super) const KILL: u32 = 1;
 /// The actor is to end after the running handler, and leave the rest of its mail.
-pub(super) const STOP_NOW: usize = 1 << 1;
+pub(super) const STOP_NOW: u32 = 1 << 1;
 /// There are notices that overtake mail.
-pub(super) const NOTICE: usize = 1 << 2;
+pub(super) const NOTICE: u32 = 1 << 2;
 /// The running handler has given its duty away and is to be dropped.
-pub(super) const HAND_OVER: usize = 1 << 3;
+pub(super) const HAND_OVER: u32 = 1 << 3;
 
 /// The message being handled was put aside, and comes back.
-pub(super) const STASHED: usize = 1 << 4;
+pub(super) const STASHED: u32 = 1 << 4;
 /// Mail that was put aside is to come back.
-pub(super) const UNSTASH: usize = 1 << 5;
+pub(super) const UNSTASH: u32 = 1 << 5;
 
 /// This drain is to end after the running handler, and leave the rest of the mail to the next one.
-pub(super) const LEAVE: usize = 1 << 6;
+pub(super) const LEAVE: u32 = 1 << 6;
 
 /// What no mailbox ever holds.
 const MAX_ROOM: usize = usize::MAX >> 3;
@@ -59,6 +62,10 @@ pub(crate) struct Queue {
     inbox: Mutex<Inbox>,
     /// The task has nothing to do but what it does now. Written in the lock.
     idle: AtomicBool,
+    /// The task has taken what there was for the last time. Written by the task alone.
+    is_over: AtomicBool,
+    /// Some actor was watched. Written in the lock.
+    has_watched: AtomicBool,
     overflow: Overflow,
     /// The number of the actor. Here, since those who ask need it.
     actor: u64,
@@ -67,11 +74,12 @@ pub(crate) struct Queue {
     pub(super) addrs: AtomicUsize,
     /// `usize::MAX` for an unbounded mailbox.
     capacity: usize,
-    /// Where those sleep who wait for room; made when somebody first does.
-    granted: OnceLock<Box<Semaphore>>,
     /// How long the actor may be idle before it stops, in nanoseconds; 0 for ever.
     idle_limit: AtomicU64,
-    control: AtomicUsize,
+    control: AtomicU32,
+    /// How many messages have left the mailbox one by one, to be handled; wraps around. Written by
+    /// the task alone, with each message: who finds no room in the lock looks here.
+    departed: AtomicU32,
     counts: Counts,
     turn: Turn,
 }
@@ -90,7 +98,9 @@ struct Inbox {
     /// How many messages have left `mail` so far.
     taken: u64,
     /// The longest batch since the task last looked for memory to give back.
-    peak: u32,
+    peak: u16,
+    /// How much of [`Queue::departed`] is counted in `room`.
+    credited: u32,
     /// For how many more messages there is room; less than none where some were accepted all the
     /// same. What waits for room to be granted is counted in `side`.
     room: isize,
@@ -110,6 +120,8 @@ struct Side {
     last_ticket: u64,
     /// To how many of the line room was granted.
     granted: usize,
+    /// Where they sleep; made when somebody first does.
+    grants: Option<Arc<Semaphore>>,
     /// How many messages were accepted without having been in `mail`: displaced at once, or notices
     /// that were put aside like mail.
     unnumbered: u64,
@@ -146,6 +158,7 @@ struct Notice {
 /// A place in the line of those who wait for room; given up when dropped.
 pub(crate) struct InLine<'a> {
     queue: &'a Queue,
+    grants: Arc<Semaphore>,
     ticket: u64,
     /// Has got the room that it was granted.
     served: bool,
@@ -221,19 +234,22 @@ impl Queue {
                 mail: Mail::default(),
                 taken: 0,
                 peak: 0,
+                credited: 0,
                 room: signed(capacity.min(MAX_ROOM)),
                 closed: false,
                 side: None,
             }),
             idle: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            has_watched: AtomicBool::new(false),
             overflow,
             actor,
             waker: OnceLock::new(),
             addrs: AtomicUsize::new(1),
             capacity,
-            granted: OnceLock::new(),
             idle_limit: AtomicU64::new(0),
-            control: AtomicUsize::new(0),
+            control: AtomicU32::new(0),
+            departed: AtomicU32::new(0),
             counts: Counts::default(),
             turn: Turn::new(actor),
         }
@@ -260,17 +276,46 @@ impl Queue {
 
     /// Takes room for one message, if there is some.
     pub(crate) fn try_room(&self) -> Result<(), Refused> {
-        lock(&self.inbox).try_room()
+        self.try_room_in(&mut lock(&self.inbox))
+    }
+
+    #[inline]
+    fn try_room_in(&self, inbox: &mut Inbox) -> Result<(), Refused> {
+        if inbox.closed {
+            return Err(Refused::Closed);
+        }
+        if inbox.room <= 0 {
+            self.credit(inbox);
+        }
+        // Who came before comes first.
+        if inbox.room <= 0 || inbox.somebody_waits() {
+            return Err(Refused::Full);
+        }
+        inbox.room -= 1;
+        Ok(())
+    }
+
+    /// Counts the room of messages that have departed.
+    #[inline]
+    fn credit(&self, inbox: &mut Inbox) {
+        // `Relaxed`: it is a number, and nothing is read by it.
+        let departed = self.departed.load(Ordering::Relaxed);
+        inbox.room += signed(departed.wrapping_sub(inbox.credited) as usize);
+        inbox.credited = departed;
     }
 
     /// Takes a place in the line of those who wait for room.
     pub(crate) fn line_up(&self) -> InLine<'_> {
         let mut inbox = lock(&self.inbox);
-        let granted = self.granted.get_or_init(|| Box::new(Semaphore::new(0)));
-        if inbox.closed {
-            granted.close();
-        }
+        let closed = inbox.closed;
         let side = inbox.side();
+        let grants = side
+            .grants
+            .get_or_insert_with(|| Arc::new(Semaphore::new(0)));
+        let grants = Arc::clone(grants);
+        if closed {
+            grants.close();
+        }
         side.last_ticket += 1;
         let ticket = side.last_ticket;
         side.line.push_back(ticket);
@@ -278,6 +323,7 @@ impl Queue {
         self.serve_line(inbox);
         InLine {
             queue: self,
+            grants,
             ticket,
             served: false,
         }
@@ -285,11 +331,8 @@ impl Queue {
 
     /// Waits for room for one message. Dropped before it is ready, it has taken none.
     pub(crate) async fn room(&self, mut place: InLine<'_>) -> Result<(), Refused> {
-        let Some(granted) = self.granted.get() else {
-            return Err(Refused::Closed);
-        };
-        let permit = granted.acquire().await.map_err(|_| Refused::Closed)?;
-        permit.forget();
+        let permit = place.grants.acquire().await;
+        permit.map_err(|_| Refused::Closed)?.forget();
         place.served = true;
         Ok(())
     }
@@ -297,15 +340,17 @@ impl Queue {
     /// Grants the room there is to those who wait for it, and takes back what was granted to those
     /// who have left.
     fn serve_line<'a>(&'a self, mut inbox: MutexGuard<'a, Inbox>) {
-        let (Some(granted), false) = (self.granted.get(), inbox.closed) else {
+        let grants = inbox.side.as_ref().and_then(|side| side.grants.clone());
+        let (Some(grants), false) = (grants, inbox.closed) else {
             return;
         };
+        self.credit(&mut inbox);
         loop {
             let room = usize::try_from(inbox.room).unwrap_or(0);
             let side = inbox.side();
             let surplus = side.granted.saturating_sub(side.line.len());
             // Those that are on their way to the semaphore are taken back by who brings them.
-            let back = granted.forget_permits(surplus);
+            let back = grants.forget_permits(surplus);
             side.granted -= back;
             let waiting = side.line.len().saturating_sub(side.granted);
             let more = waiting.min(room + back);
@@ -316,7 +361,7 @@ impl Queue {
             }
             drop(inbox);
             // Without the lock, since it wakes.
-            granted.add_permits(more);
+            grants.add_permits(more);
             inbox = lock(&self.inbox);
         }
     }
@@ -340,7 +385,11 @@ impl Queue {
 
     /// Gives back room that was taken and not used.
     pub(crate) fn give_back(&self) {
-        self.give_room(1, false);
+        let mut inbox = lock(&self.inbox);
+        inbox.room += 1;
+        if inbox.somebody_lines_up() {
+            self.serve_line(inbox);
+        }
     }
 
     /// Accepts a message for which room was taken, unless closed.
@@ -353,7 +402,7 @@ impl Queue {
     /// Accepts a message if there is room.
     #[inline(always)]
     pub(super) fn try_push(&self, slot: Slot) -> Result<(), (Refused, Slot)> {
-        self.push_where(Inbox::try_room, slot)
+        self.push_where(|inbox| self.try_room_in(inbox), slot)
     }
 
     /// Accepts a message whether there is room or not, unless closed. Takes room all the same.
@@ -480,6 +529,7 @@ impl Queue {
     /// that was so before. `key` is kept for [`unwatch`](Self::unwatch).
     pub(crate) fn watch(&self, other: u64, key: u64) -> bool {
         let mut inbox = lock(&self.inbox);
+        self.has_watched.store(true, Ordering::Relaxed);
         // Who sent what waits already is not known: all of it may come from `other`.
         let behind = inbox.taken + inbox.mail.len() as u64;
         match inbox.side().watched.entry(other) {
@@ -515,6 +565,10 @@ impl Queue {
 
     /// The actors that are watched, with their keys.
     pub(crate) fn watched(&self) -> Vec<(u64, u64)> {
+        // `Relaxed`: it is the actor's own code that watches.
+        if !self.has_watched.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         let inbox = lock(&self.inbox);
         let watched = inbox.side.iter().flat_map(|side| &side.watched);
         watched
@@ -539,22 +593,23 @@ impl Queue {
         self.signal(KILL);
     }
 
-    fn signal(&self, control: usize) {
-        {
+    fn signal(&self, control: u32) {
+        let grants = {
             let mut inbox = lock(&self.inbox);
-            inbox.closed = true;
             self.end_idle();
-            self.control.fetch_or(control, Ordering::Release);
-        }
-        self.send_line_away();
+            if control != 0 {
+                self.control.fetch_or(control, Ordering::Release);
+            }
+            inbox.close()
+        };
+        send_away(grants);
         self.wake();
     }
 
-    /// There will be no more room for those who wait for it.
-    fn send_line_away(&self) {
-        if let Some(granted) = self.granted.get() {
-            granted.close();
-        }
+    /// Takes no more mail, as the task itself finds.
+    pub(crate) fn close_by_task(&self) {
+        let grants = lock(&self.inbox).close();
+        send_away(grants);
     }
 
     /// Ends the drain after the running handler. Mail is accepted on, for the next drain.
@@ -568,7 +623,7 @@ impl Queue {
         self.interrupt(KILL);
     }
 
-    fn interrupt(&self, control: usize) {
+    fn interrupt(&self, control: u32) {
         {
             let _inbox = lock(&self.inbox);
             self.end_idle();
@@ -659,7 +714,7 @@ impl Queue {
     }
 
     #[inline]
-    pub(super) fn control(&self) -> usize {
+    pub(super) fn control(&self) -> u32 {
         self.control.load(Ordering::Acquire)
     }
 
@@ -672,18 +727,24 @@ impl Queue {
         self.control.fetch_and(!UNSTASH, Ordering::Relaxed);
     }
 
-    /// Puts waiting mail into the empty batch, or says that there is none. `left` is the room of
-    /// messages that have left the mailbox; it is given back.
+    /// A message has left the mailbox, to be handled.
+    #[inline(always)]
+    pub(super) fn depart(&self) {
+        let departed = self.departed.load(Ordering::Relaxed);
+        self.departed
+            .store(departed.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Puts waiting mail into the empty batch, or says that there is none. Gives room back.
     #[inline(always)]
     pub(super) fn refill(
         &self,
         batch: &mut Chunk,
         taken: &mut u64,
-        left: &mut u32,
         extra: &mut Option<Box<Extra>>,
     ) -> Refill {
         let mut inbox = lock(&self.inbox);
-        inbox.room += signed(mem::take(left) as usize);
+        self.credit(&mut inbox);
         if inbox.side.is_some() {
             inbox = self.attend_side(inbox, extra);
             if inbox.has_notices() && inbox.mail.is_empty() {
@@ -719,7 +780,7 @@ impl Queue {
         }
         let len = batch.len();
         inbox.taken += len as u64;
-        inbox.peak = inbox.peak.max(u32::try_from(len).unwrap_or(u32::MAX));
+        inbox.peak = inbox.peak.max(u16::try_from(len).unwrap_or(u16::MAX));
         *taken = inbox.taken;
         if len > 1 {
             return Refill::Mail;
@@ -788,12 +849,12 @@ impl Queue {
     /// Gives back the room of messages that have left the mailbox. Where the task goes on at once,
     /// those who wait for room are not woken for a few places each time.
     #[inline]
-    pub(super) fn give_room(&self, messages: u32, goes_on: bool) {
-        if messages == 0 || self.capacity == usize::MAX {
+    pub(super) fn give_room(&self, goes_on: bool) {
+        if self.capacity == usize::MAX {
             return;
         }
         let mut inbox = lock(&self.inbox);
-        inbox.room += signed(messages as usize);
+        self.credit(&mut inbox);
         let much = inbox.room >= signed(self.capacity / 2);
         if inbox.somebody_lines_up() && (much || !goes_on) {
             self.serve_line(inbox);
@@ -804,23 +865,30 @@ impl Queue {
     pub(super) fn close_and_take(&self) -> Option<(impl Iterator<Item = Slot> + use<>, Vec<Slot>)> {
         let (mail, notices) = {
             let mut inbox = lock(&self.inbox);
-            inbox.closed = true;
+            let grants = inbox.close();
+            self.is_over.store(true, Ordering::Relaxed);
             if inbox.mail.is_empty() && !inbox.has_notices() {
                 drop(inbox);
-                self.send_line_away();
+                send_away(grants);
                 return None;
             }
             let mail = mem::take(&mut inbox.mail);
             inbox.taken += mail.len() as u64;
             // `watched` stays: whoever ends the actor still has to take the watches back.
             let notices = inbox.side.as_mut().map(|side| mem::take(&mut side.notices));
+            drop(inbox);
+            send_away(grants);
             (mail, notices.unwrap_or_default())
         };
-        self.send_line_away();
         Some((
             mail.into_slots(),
             notices.into_iter().map(|notice| notice.slot).collect(),
         ))
+    }
+
+    /// Whether the task has taken what there was for the last time.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     pub(super) fn count_handled(&self) {
@@ -898,28 +966,29 @@ fn add_one(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
 }
 
+/// There will be no more room for those who wait for it. Without the lock, since it wakes them.
+fn send_away(grants: Option<Arc<Semaphore>>) {
+    if let Some(grants) = grants {
+        grants.close();
+    }
+}
+
 impl Inbox {
+    /// Takes no more mail. Gives where those sleep who wait for room, to be sent away.
+    #[inline]
+    fn close(&mut self) -> Option<Arc<Semaphore>> {
+        self.closed = true;
+        self.side.as_ref().and_then(|side| side.grants.clone())
+    }
+
     fn side(&mut self) -> &mut Side {
         self.side.get_or_insert_default()
     }
 
-    #[inline]
-    fn try_room(&mut self) -> Result<(), Refused> {
-        if self.closed {
-            return Err(Refused::Closed);
-        }
-        // Who came before comes first.
-        if self.room <= 0 || self.somebody_waits() {
-            return Err(Refused::Full);
-        }
-        self.room -= 1;
-        Ok(())
-    }
-
     /// Gives back the memory of long buffers that are empty and were not used lately.
     #[cold]
-    fn shrink(mut inbox: MutexGuard<'_, Self>, batch: &mut Chunk, peak: u32) {
-        let peak = usize::try_from(peak).unwrap_or(usize::MAX);
+    fn shrink(mut inbox: MutexGuard<'_, Self>, batch: &mut Chunk, peak: u16) {
+        let peak = usize::from(peak);
         let newest = mem::take(&mut inbox.mail.newest);
         inbox.mail.newest = newest.shrunk(peak);
         drop(inbox);

@@ -1,18 +1,9 @@
 //! The synchronisation types of this folder: std's, or loom's while the models run.
 #[cfg(not(actors_loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, atomic};
+pub(crate) use std::sync::{OnceLock, atomic};
 
 #[cfg(actors_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
-
-/// Locks. A panic while locked leaves nothing half-done, since no user code runs under our locks.
-#[inline]
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    match mutex.lock() {
-        Ok(guard) => guard,
-        Err(poisoned) => poisoned.into_inner(),
-    }
-}
+pub(crate) use loom::sync::atomic;
 
 /// A cell that loom checks for concurrent access; std's otherwise.
 #[cfg(not(actors_loom))]
@@ -42,30 +33,22 @@ pub(crate) use loom::cell::UnsafeCell;
 
 /// Set once, read often. Loom has none, so its models use a lock.
 #[cfg(actors_loom)]
-pub(crate) struct OnceLock<T>(Mutex<Option<Box<T>>>);
+pub(crate) struct OnceLock<T>(loom::sync::Mutex<Option<Box<T>>>);
 
 #[cfg(actors_loom)]
 impl<T> OnceLock<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self(loom::sync::Mutex::new(None))
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        let value: Option<*const T> = lock(&self.0).as_deref().map(std::ptr::from_ref);
+        let value: Option<*const T> = self.0.lock().unwrap().as_deref().map(std::ptr::from_ref);
         // SAFETY: the box is set once, and neither moved nor dropped before `self`.
         value.map(|value| unsafe { &*value })
     }
 
-    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(value) = self.get() {
-            return value;
-        }
-        let _ = self.set(make());
-        self.get().expect("it was set by somebody")
-    }
-
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
-        let mut at = lock(&self.0);
+        let mut at = self.0.lock().unwrap();
         if at.is_some() {
             return Err(value);
         }

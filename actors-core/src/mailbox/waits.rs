@@ -1,6 +1,6 @@
 //! `Waits`: for which other actors an actor's handler waits.
+use super::lock::{Mutex, lock};
 use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use super::sync::{Mutex, lock};
 
 /// For which other actors a handler waits. Each wait has a key that its actor gives only once.
 ///

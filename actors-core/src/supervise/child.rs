@@ -9,8 +9,8 @@ use crate::cell::{ActorState, Cell, Context, Live, Renewed};
 use crate::error::{StartTimedOut, StopReason};
 use crate::mailbox::{AnyThread, AnyTx, Keep, panic_text};
 use crate::run::{
-    AFTER_KILL, Begin, Finish, Hooks, Life, announce, forget_watch, log_failure, reason_of,
-    stop_children, tell_stopped,
+    AFTER_KILL, Hooks, Life, announce, forget_watch, log_failure, reason_of, stop_children,
+    tell_stopped,
 };
 use crate::scope::Scope;
 use std::future::{Future, poll_fn};
@@ -158,9 +158,7 @@ async fn incarnation<A: Actor, Form: 'static>(
     stop_children(&keep).await;
     if let (true, Some(live), false) = (started, live.as_mut(), keep.queue().is_killed()) {
         live.ctx.reason = Some(reason.clone());
-        let finished = rx
-            .perform::<AnyThread>(live, hooks.stopped.hook(Finish))
-            .await;
+        let finished = rx.perform::<AnyThread>(live, hooks.stopped()).await;
         if reason.is_normal() {
             reason = reason_of(finished, &mut live.ctx);
         }
@@ -197,9 +195,7 @@ async fn begin<A: Actor, Form: 'static>(
     };
     let ctx = Context::new(rx.weak(), stash_limit);
     let live = live.insert(Live { actor, ctx });
-    let begun = rx
-        .perform::<AnyThread>(live, hooks.started.hook(Begin))
-        .await;
+    let begun = rx.perform::<AnyThread>(live, hooks.started()).await;
     match reason_of(begun, &mut live.ctx) {
         StopReason::Normal => Ok(()),
         reason => Err(reason),

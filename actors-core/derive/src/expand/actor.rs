@@ -1,4 +1,4 @@
-//! `#[derive(Actor)]` and `#[derive(LocalActor)]`: an empty impl.
+//! `#[derive(Actor)]` and `#[derive(LocalActor)]`: an impl without hooks.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
@@ -32,6 +32,8 @@ pub(crate) fn actor(mut input: DeriveInput, threads: Threads) -> TokenStream {
     quote_spanned! {span=>
         #faults
         #[automatically_derived]
-        impl #params #actor for #name #args #clause {}
+        impl #params #actor for #name #args #clause {
+            const HAS_HOOKS: bool = false;
+        }
     }
 }
