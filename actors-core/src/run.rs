@@ -151,7 +151,10 @@ pub(crate) fn run<A: 'static, P: Threads>(
         let Some((rx, live)) = life.parts() else {
             return;
         };
-        let begun = rx.perform::<P>(live, hooks.started()).await;
+        let begun = match hooks.started() {
+            Some(hook) => rx.perform::<P>(live, hook).await,
+            None => rx.perform_nothing(),
+        };
         let is_up = life.note(begun);
         if is_up {
             announce(life.rx.keep().beside(), life.up.take());
@@ -170,9 +173,11 @@ pub(crate) fn run<A: 'static, P: Threads>(
         if is_up && !life.rx.keep().queue().is_killed() {
             if let Some((rx, live)) = life.parts() {
                 let is_well = live.ctx.reason.as_ref().is_none_or(StopReason::is_normal);
-                let finished = rx.perform::<P>(live, hooks.stopped()).await;
-                if is_well {
-                    life.note(finished);
+                if let Some(hook) = hooks.stopped() {
+                    let finished = rx.perform::<P>(live, hook).await;
+                    if is_well {
+                        life.note(finished);
+                    }
                 }
             }
             // Those that the hook has spawned.
@@ -325,27 +330,25 @@ pub(crate) const AFTER_KILL: Duration = Duration::from_millis(100);
 
 impl<A: 'static> Drop for Life<A> {
     fn drop(&mut self) {
-        let keep = self.rx.keep().clone();
-        let cell = keep.beside();
         let live = self.live.take();
         let mut reason = match (self.reason.take(), &live) {
             (Some(reason), _) => *reason,
             (None, Some(live)) => live.ctx.reason.clone().unwrap_or(StopReason::Killed),
             (None, None) => StopReason::Killed,
         };
-        cell.set_state(ActorState::Stopping);
+        self.rx.keep().beside().set_state(ActorState::Stopping);
         // Asks first, then the state: its destructor may take its time.
-        let letters = Letters {
-            cell,
-            reason: &reason,
-        };
-        self.rx
-            .finish(&letters.error(), |message| letters.report(message));
+        self.rx.finish(
+            || lost(&reason),
+            |cell, message| report(cell, message, &reason),
+        );
         if let Some(Live { actor, mut ctx }) = live {
-            let stash = *ctx.stash.take().unwrap_or_default();
-            for sealed in stash.back.into_iter().chain(stash.aside) {
-                self.rx
-                    .discard(sealed, &letters.error(), |message| letters.report(message));
+            if let Some(stash) = ctx.stash.take() {
+                for sealed in stash.back.into_iter().chain(stash.aside) {
+                    self.rx.discard(sealed, &lost(&reason), |cell, message| {
+                        report(cell, message, &reason);
+                    });
+                }
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
                 if reason.is_normal() {
@@ -354,13 +357,26 @@ impl<A: 'static> Drop for Life<A> {
                 std::mem::forget(payload);
             }
         }
-        settle(&keep, &reason);
+        settle(self.rx.keep(), &reason);
         if let Some(parent) = self.parent.take() {
-            parent
-                .beside()
-                .scope_if_any(|scope| scope.remove_child(cell.id));
+            let id = self.rx.keep().beside().id;
+            parent.beside().scope_if_any(|scope| scope.remove_child(id));
         }
     }
+}
+
+/// The error of asks that will not be handled.
+fn lost(reason: &StopReason) -> AskError {
+    AskError::NoReply {
+        reason: NoReplyReason::Stopped(reason.clone()),
+        may_have_run: false,
+    }
+}
+
+/// Mail will not be handled.
+fn report(cell: &Cell, message: &'static str, reason: &StopReason) {
+    let reason = DeadLetterReason::Stopped(reason.clone());
+    event::dead_letter(message, || cell.actor_name(), &reason);
 }
 
 /// Ends all that belongs to an actor that has ended, and tells who waits for that.
@@ -407,24 +423,4 @@ pub(crate) fn tell_stopped(cell: &Cell, reason: &StopReason) {
         incarnation: incarnation(cell),
         reason: reason.clone(),
     });
-}
-
-/// What becomes of mail that will not be handled.
-struct Letters<'a> {
-    cell: &'a Cell,
-    reason: &'a StopReason,
-}
-
-impl Letters<'_> {
-    fn error(&self) -> AskError {
-        AskError::NoReply {
-            reason: NoReplyReason::Stopped(self.reason.clone()),
-            may_have_run: false,
-        }
-    }
-
-    fn report(&self, message: &'static str) {
-        let reason = DeadLetterReason::Stopped(self.reason.clone());
-        event::dead_letter(message, || self.cell.actor_name(), &reason);
-    }
 }

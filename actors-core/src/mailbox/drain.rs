@@ -136,15 +136,23 @@ impl<O: Opener, X> Rx<O, X> {
 }
 
 impl<O: Opener, X> Rx<O, X> {
-    /// Runs this hook, if there is one, as a message that does not count; a kill ends it.
+    /// How a hook ends that is not there.
+    pub(crate) fn perform_nothing(&self) -> End {
+        match self.keep.queue().is_killed() {
+            true => End::Killed,
+            false => End::Drained,
+        }
+    }
+
+    /// Runs this hook, as a message that does not count; a kill ends it.
     pub(crate) fn perform<'a, P: Threads>(
         &'a mut self,
         opener: &'a mut O,
-        hook: Option<Hook<O>>,
+        Hook { vt, .. }: Hook<O>,
     ) -> Drain<'a, O, X, P> {
         let mut drain = self.drain(opener);
         drain.is_hook = true;
-        drain.hook = hook.map(|hook| hook.vt);
+        drain.hook = Some(vt);
         drain
     }
 }
@@ -156,7 +164,7 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         // SAFETY: nothing is moved out of the pinned drain.
         let this = unsafe { self.get_unchecked_mut() };
-        this.rx.keep.queue().set_waker(cx.waker());
+        this.rx.store_waker(cx);
         // One for the whole batch; `running` says what was interrupted.
         let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
         if this.left {

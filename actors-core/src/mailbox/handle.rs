@@ -205,7 +205,9 @@ impl<X> Drop for AnyTx<X> {
         // `Release`: what this address sent is found by the task when it finds no address.
         // `Acquire`: the last one may free the block.
         if self.queue().addrs.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.queue().unreachable();
+            if !self.queue().is_over() {
+                self.queue().unreachable();
+            }
             drop(Keep(self.0));
         }
     }
@@ -604,10 +606,17 @@ impl<O, X> Rx<O, X> {
             .refill(&mut self.batch, &mut self.taken, &mut self.extra)
     }
 
+    /// Stores the waker of the task that polls this end.
+    #[inline]
+    pub(super) fn store_waker(&mut self, cx: &Context<'_>) {
+        // SAFETY: there is one receiving end, and it is borrowed mutably: whoever polls it is the task.
+        unsafe { self.keep.queue().set_waker(cx.waker()) };
+    }
+
     /// Between two drains: ready when the next one would end at once. To be polled by the task of
     /// the drains.
-    pub(crate) fn poll_interrupted(&self, cx: &Context<'_>) -> Poll<()> {
-        self.keep.queue().set_waker(cx.waker());
+    pub(crate) fn poll_interrupted(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.store_waker(cx);
         match self.keep.queue().is_interrupted() {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -615,8 +624,8 @@ impl<O, X> Rx<O, X> {
     }
 
     /// The same, when the next drain would be the last.
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
-        self.keep.queue().set_waker(cx.waker());
+    pub(crate) fn poll_closed(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.store_waker(cx);
         match self.keep.queue().is_closed() {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -635,11 +644,15 @@ impl<O, X> Rx<O, X> {
 
     /// Closes the mailbox for good and discards what waits in it; asks fail with the error.
     /// `report` is called with the type of each message that was not handled.
-    pub(crate) fn finish(&mut self, error: &AskError, report: impl FnMut(&'static str)) {
+    pub(crate) fn finish(
+        &mut self,
+        error: impl FnOnce() -> AskError,
+        report: impl FnMut(&X, &'static str),
+    ) {
         if let Some((mail, notices)) = self.keep.queue().close_and_take() {
-            self.discard_all(mail, notices, error, report);
+            self.discard_all(mail, notices, &error(), report);
         } else if !self.batch.is_empty() || self.extra.is_some() {
-            self.discard_all(iter::empty(), Vec::new(), error, report);
+            self.discard_all(iter::empty(), Vec::new(), &error(), report);
         }
     }
 
@@ -649,7 +662,7 @@ impl<O, X> Rx<O, X> {
         mail: impl Iterator<Item = Slot>,
         notices: Vec<Slot>,
         error: &AskError,
-        mut report: impl FnMut(&'static str),
+        mut report: impl FnMut(&X, &'static str),
     ) {
         let front = self
             .extra
@@ -659,7 +672,7 @@ impl<O, X> Rx<O, X> {
         let batch = std::mem::take(&mut self.batch);
         for slot in front.into_iter().chain(batch.into_slots()).chain(mail) {
             self.keep.queue().count_dead();
-            ignore_panic(|| report((slot.vt.name)()));
+            ignore_panic(|| report(self.keep.beside(), (slot.vt.name)()));
             #[cfg(not(actors_mutant = "leak_at_end"))]
             ignore_panic(|| slot.discard(error));
             #[cfg(actors_mutant = "leak_at_end")]
@@ -675,10 +688,10 @@ impl<O, X> Rx<O, X> {
         &self,
         sealed: Sealed<O>,
         error: &AskError,
-        report: impl FnOnce(&'static str),
+        report: impl FnOnce(&X, &'static str),
     ) {
         self.keep.queue().count_dead();
-        ignore_panic(|| report((sealed.slot.vt.name)()));
+        ignore_panic(|| report(self.keep.beside(), (sealed.slot.vt.name)()));
         ignore_panic(|| sealed.slot.discard(error));
     }
 }
@@ -686,7 +699,7 @@ impl<O, X> Rx<O, X> {
 impl<O, X> Drop for Rx<O, X> {
     fn drop(&mut self) {
         if !self.keep.queue().is_over() || self.extra.is_some() {
-            self.finish(&AskError::Closed, |_| ());
+            self.finish(|| AskError::Closed, |_, _| ());
         }
     }
 }

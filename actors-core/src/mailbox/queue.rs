@@ -18,7 +18,7 @@
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
 use super::slot::Slot;
-use super::sync::OnceLock;
+use super::sync::SetOnce;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use super::turn::{self, Turn};
 use crate::error::AskError;
@@ -69,7 +69,7 @@ pub(crate) struct Queue {
     overflow: Overflow,
     /// The number of the actor. Here, since those who ask need it.
     actor: u64,
-    waker: OnceLock<Waker>,
+    waker: SetOnce<Waker>,
     /// How many addresses there are.
     pub(super) addrs: AtomicUsize,
     /// `usize::MAX` for an unbounded mailbox.
@@ -244,7 +244,7 @@ impl Queue {
             has_watched: AtomicBool::new(false),
             overflow,
             actor,
-            waker: OnceLock::new(),
+            waker: SetOnce::new(),
             addrs: AtomicUsize::new(1),
             capacity,
             idle_limit: AtomicU64::new(0),
@@ -695,16 +695,23 @@ impl Queue {
     }
 
     /// Stores the task's waker, at its first poll.
+    ///
+    /// # Safety
+    /// Called by the task.
     #[inline]
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    pub(super) unsafe fn set_waker(&self, waker: &Waker) {
         if self.waker.get().is_none() {
-            self.set_first_waker(waker);
+            // SAFETY: there is one task (contract).
+            unsafe { self.set_first_waker(waker) };
         }
     }
 
+    /// # Safety
+    /// Called by the task.
     #[cold]
-    fn set_first_waker(&self, waker: &Waker) {
-        let _ = self.waker.set(waker.clone());
+    unsafe fn set_first_waker(&self, waker: &Waker) {
+        // SAFETY: nobody but the task sets it (contract).
+        unsafe { self.waker.set(|| waker.clone()) };
         drop(lock(&self.inbox));
     }
 

@@ -201,11 +201,11 @@ fn spawn(capacity: Capacity, tokens: &Tokens) -> (SumTx, tokio::task::JoinHandle
         };
         let reason = NoReplyReason::Stopped(reason);
         rx.finish(
-            &AskError::NoReply {
+            || AskError::NoReply {
                 reason,
                 may_have_run: false,
             },
-            |_| (),
+            |(), _| (),
         );
         (end, sum.total)
     });

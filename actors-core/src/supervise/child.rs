@@ -113,7 +113,7 @@ enum Begun {
 
 /// Waits for the supervisor's word, or for the end.
 async fn told_to_begin<A: 'static>(child: &mut Supervised<A>, word: &mut Word) -> Begun {
-    let rx = &child.life.rx;
+    let rx = &mut child.life.rx;
     poll_fn(|cx| {
         if rx.poll_closed(cx).is_ready() {
             return Poll::Ready(Begun::No);
@@ -158,9 +158,11 @@ async fn incarnation<A: Actor, Form: 'static>(
     stop_children(&keep).await;
     if let (true, Some(live), false) = (started, live.as_mut(), keep.queue().is_killed()) {
         live.ctx.reason = Some(reason.clone());
-        let finished = rx.perform::<AnyThread>(live, hooks.stopped()).await;
-        if reason.is_normal() {
-            reason = reason_of(finished, &mut live.ctx);
+        if let Some(hook) = hooks.stopped() {
+            let finished = rx.perform::<AnyThread>(live, hook).await;
+            if reason.is_normal() {
+                reason = reason_of(finished, &mut live.ctx);
+            }
         }
         // Those that the hook has spawned.
         stop_children(&keep).await;
@@ -195,7 +197,10 @@ async fn begin<A: Actor, Form: 'static>(
     };
     let ctx = Context::new(rx.weak(), stash_limit);
     let live = live.insert(Live { actor, ctx });
-    let begun = rx.perform::<AnyThread>(live, hooks.started()).await;
+    let begun = match hooks.started() {
+        Some(hook) => rx.perform::<AnyThread>(live, hook).await,
+        None => rx.perform_nothing(),
+    };
     match reason_of(begun, &mut live.ctx) {
         StopReason::Normal => Ok(()),
         reason => Err(reason),
