@@ -2,7 +2,7 @@
 use crate::cell::{self, ActorState, Cell, Live, Renewed};
 use crate::error::{Error, StopReason};
 use crate::id::ActorId;
-use crate::mailbox::{Keep, MailboxStats, Tx, WeakTx};
+use crate::mailbox::{Keep, MailboxStats, Queue, Tx, WeakTx};
 use crate::policy::Capacity;
 use crate::scope::Scope;
 use std::fmt;
@@ -115,10 +115,7 @@ impl<A> Addr<A> {
     /// To a supervised child this is a failure: unless it is
     /// [`Temporary`](crate::Restart::Temporary), it is made anew, and keeps the mail that waits.
     pub fn kill(&self) {
-        match self.cell().renewed {
-            Renewed::Never => self.tx.queue().kill(),
-            Renewed::AfterFailure | Renewed::Always => self.tx.queue().break_off(),
-        }
+        kill(self.cell(), self.tx.queue());
     }
 
     /// Waits until the actor has ended, with its state dropped, and tells why. At once if it has.
@@ -218,6 +215,14 @@ impl<A> Clone for WeakAddr<A> {
 impl<A> fmt::Debug for WeakAddr<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WeakAddr({})", self.tx.keep().beside().actor_name())
+    }
+}
+
+/// What kills an actor for good ends only the incarnation of one that is to be made anew.
+pub(crate) fn kill(cell: &Cell, queue: &Queue) {
+    match cell.renewed {
+        Renewed::Never => queue.kill(),
+        Renewed::AfterFailure | Renewed::Always => queue.break_off(),
     }
 }
 

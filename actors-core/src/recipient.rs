@@ -1,9 +1,9 @@
 //! `Recipient`: an address known only by the message it takes.
 use crate::actor::Message;
-use crate::addr::Addr;
+use crate::addr::{self, Addr};
 use crate::ask::{self, PortFor, Sending};
 use crate::call::{Ask, Reply};
-use crate::cell::Cell;
+use crate::cell::{self, Cell};
 use crate::error::{AskError, SendError, StopReason, TellError};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
@@ -113,12 +113,12 @@ impl<M: Message> Recipient<M> {
 
     /// As [`Addr::stop`].
     pub fn stop(&self) {
-        self.port.any().queue().close();
+        cell::stop(self.cell(), self.port.any().queue());
     }
 
     /// As [`Addr::kill`].
     pub fn kill(&self) {
-        self.port.any().queue().kill();
+        addr::kill(self.cell(), self.port.any().queue());
     }
 
     /// As [`Addr::is_alive`].
@@ -128,7 +128,7 @@ impl<M: Message> Recipient<M> {
 
     /// As [`Addr::stopped`].
     pub async fn stopped(&self) -> StopReason {
-        crate::addr::ended(self.cell()).await
+        addr::ended(self.cell()).await
     }
 }
 

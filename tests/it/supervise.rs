@@ -2,8 +2,8 @@
 use crate::kit::{alone, soon};
 use actors_core::{
     Actor, Addr, Backoff, ChildOptions, Context, Error, Escalation, EscalationFault, Event,
-    Intensity, Restart, SpawnError, StopReason, Strategy, Supervisor, SupervisorOptions, events,
-    handlers,
+    Intensity, Recipient, Restart, SpawnError, StopReason, Strategy, Supervisor, SupervisorOptions,
+    events, handlers,
 };
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -126,6 +126,21 @@ async fn address_and_mail_survive_a_panic() {
     }
     took(began, 100);
     assert_eq!(story.told(), ["+a", "-a", "+a"]);
+    app.shutdown(SECOND).await;
+}
+
+#[actors_core::test(start_paused = true)]
+async fn recipient_ends_an_incarnation_as_an_address_does() {
+    let story = Story::default();
+    let app = SupervisorOptions::new().backoff(EVEN).start("app").unwrap();
+    let a = add(&app, "a", &story);
+    let known = a.recipient::<Count, _>();
+    for end in [Recipient::kill, Recipient::stop] {
+        assert_eq!(soon(known.ask(Count)).await.unwrap(), 1);
+        end(&known);
+        assert!(known.is_alive());
+    }
+    assert_eq!(soon(known.ask(Count)).await.unwrap(), 1);
     app.shutdown(SECOND).await;
 }
 
