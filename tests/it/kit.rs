@@ -1,9 +1,12 @@
 //! What several modules use: an actor that does as it is told, gates, logs, drop tokens, seeds.
 use actors_core::{Actor, Addr, Context, Event, Events, Handler, Message, SpawnOptions, Stopped};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{MutexGuard, Semaphore};
@@ -276,4 +279,29 @@ impl Rng {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (z ^ (z >> 31)) % limit
     }
+}
+
+/// The binary of an example, built as it is now: `cargo test --test it` by itself builds none.
+pub(crate) fn example(name: &'static str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name).or_insert_with(|| build(name)).clone()
+}
+
+fn build(example: &str) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--example", example]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let built = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(built.status.success(), "the example does not build");
+    let told = String::from_utf8(built.stdout).expect("cargo writes UTF-8");
+    let executable = told.lines().find_map(|line| {
+        let (_, path) = line.split_once(r#""executable":""#)?;
+        Some(path.split_once('"')?.0.replace(r"\\", r"\"))
+    });
+    executable.expect("cargo names the binary").into()
 }

@@ -19,6 +19,7 @@ mod gate;
 mod groups;
 mod guarantees;
 mod health;
+mod http_service;
 mod kit;
 mod layers;
 mod macros;

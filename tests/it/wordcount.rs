@@ -19,6 +19,7 @@ mod walk;
 #[path = "../../examples/wordcount/words.rs"]
 mod words;
 
+use crate::kit::example;
 use actors_core::{Actor, SpawnOptions, handlers};
 use console::{Console, ConsoleApi};
 use hashbrown::DefaultHashBuilder;
@@ -31,7 +32,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tally::Tally;
@@ -40,30 +40,8 @@ use words::{LONGEST, Words};
 
 type Counts = BTreeMap<String, u64>;
 
-/// The example's binary, built as it is now: `cargo test --test it` by itself builds no examples.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.args(["build", "--quiet", "--example", "wordcount"]);
-        cargo.arg("--message-format=json-render-diagnostics");
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        let built = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
-        assert!(built.status.success(), "the example does not build");
-        let told = String::from_utf8(built.stdout).expect("cargo writes UTF-8");
-        let executable = told.lines().find_map(|line| {
-            let (_, path) = line.split_once(r#""executable":""#)?;
-            Some(path.split_once('"')?.0.replace(r"\\", r"\"))
-        });
-        executable.expect("cargo names the binary").into()
-    })
-}
-
 fn wordcount<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(example("wordcount"));
     command.args(args).stdin(Stdio::null());
     command.output().expect("the example runs")
 }
@@ -374,7 +352,7 @@ fn an_interrupt_ends_it() {
     let pipe = folder.0.join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("mkfifo runs").success());
-    let mut command = Command::new(binary());
+    let mut command = Command::new(example("wordcount"));
     command
         .arg(&pipe)
         .stdout(Stdio::piped())
@@ -405,7 +383,7 @@ fn an_interrupt_ends_it() {
 #[cfg_attr(miri, ignore = "runs programs")]
 fn needs_no_one_to_listen() {
     let run = |text: &[u8], is_heard: bool| {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("wordcount"));
         command.arg("/dev/stdin").stdin(Stdio::piped());
         let spawned = command
             .stdout(Stdio::piped())
@@ -437,7 +415,7 @@ fn needs_no_one_to_listen() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn counts_what_comes_out_of_a_pipe() {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(example("wordcount"));
     command
         .arg("/dev/stdin")
         .stdin(Stdio::piped())
