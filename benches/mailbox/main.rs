@@ -10,32 +10,22 @@
 //!
 //! Each measurement is a process of its own, ours and the reference in turn, so that neither finds
 //! memory that the other has warmed up, and both meet the same weather.
-mod measure;
-mod options;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod ours;
 mod reference;
 mod rows;
 mod side;
-mod table;
 
-use options::Job;
+use kit::Bench;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    match Job::from_args(std::env::args().skip(1)) {
-        Ok(Job::Table(plan)) => match table::print(&plan) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        },
-        Ok(Job::Point { row, side, smoke }) => {
-            println!("{}", row.point(side, smoke));
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error),
-    }
-}
+static BENCH: Bench = Bench {
+    name: "mailbox",
+    subject: "Ours against a hand-written tokio task",
+    rows: rows::ROWS,
+};
 
-fn fail(error: &str) -> ExitCode {
-    eprintln!("mailbox: {error}");
-    ExitCode::FAILURE
+fn main() -> ExitCode {
+    BENCH.run()
 }

@@ -1,43 +1,11 @@
 //! The rows of the table: what is measured, with which target.
+use crate::kit::{Row, Target, each, on_worker, sum};
 use crate::side::{Mortal, Ring, Side};
 use crate::{ours, reference};
-use std::future::Future;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-
-/// One row of the table.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) mailbox: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) target: Target,
-    /// How many operations one point does.
-    count: u64,
-    ours: Point,
-    reference: Point,
-}
-
-/// What is measured for one side: does so many operations and returns what one cost.
-type Point = fn(u64) -> f64;
-
-/// What is to be reached.
-#[derive(Clone, Copy)]
-pub(crate) enum Target {
-    /// Ours as a share of the reference, with all cores free and on one core.
-    Ratio { free: f64, pinned: f64 },
-    /// Ours by itself, in the row's unit.
-    AtMost(f64),
-}
-
-/// Which side of a row.
-#[derive(Clone, Copy)]
-pub(crate) enum Who {
-    Ours,
-    Reference,
-}
 
 const BOUNDED: &str = "1,024";
 const UNBOUNDED: &str = "unbounded";
@@ -169,34 +137,6 @@ pub(crate) static ROWS: &[Row] = &[
         reference: slip::<reference::Unbounded>,
     },
 ];
-
-impl Row {
-    /// Measures one side.
-    pub(crate) fn point(&self, side: Who, smoke: bool) -> f64 {
-        let count = if smoke { self.count / 100 } else { self.count };
-        match side {
-            Who::Ours => (self.ours)(count),
-            Who::Reference => (self.reference)(count),
-        }
-    }
-}
-
-impl Who {
-    pub(crate) fn named(name: &str) -> Result<Self, String> {
-        match name {
-            "ours" => Ok(Self::Ours),
-            "reference" => Ok(Self::Reference),
-            _ => Err(format!("there is ours and reference, but no {name}")),
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ours => "ours",
-            Self::Reference => "reference",
-        }
-    }
-}
 
 fn ask_in_sequence<S: Side>(count: u64) -> f64 {
     on_worker(async move {
@@ -354,34 +294,12 @@ fn slip<S: Side>(count: u64) -> f64 {
     })
 }
 
-/// Runs on a worker of the runtime that both sides use, so that the measuring task is one like
-/// others.
-fn on_worker(work: impl Future<Output = f64> + Send + 'static) -> f64 {
-    let runtime: Runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build()
-        .expect("a runtime");
-    let cost = runtime.block_on(runtime.spawn(work)).expect("it ends well");
-    runtime.shutdown_background();
-    cost
-}
-
 async fn total<S: Side>(addrs: &[S::Addr]) -> u64 {
     let mut total = 0;
     for addr in addrs {
         total += S::ask(addr, 0).await;
     }
     total
-}
-
-fn each(start: Instant, count: u64) -> f64 {
-    start.elapsed().as_nanos() as f64 / count as f64
-}
-
-/// 0 + 1 + … up to below `count`.
-fn sum(count: u64) -> u64 {
-    count * count.saturating_sub(1) / 2
 }
 
 /// What the process holds in memory.

@@ -1,5 +1,5 @@
 //! Points, each measured in a process of its own.
-use crate::rows::{Row, Who};
+use super::row::{Row, Who};
 use std::process::Command;
 
 /// Where the processes run.

@@ -1,10 +1,10 @@
 //! The table: a line for each row and condition, as soon as it is measured.
-use crate::measure::{Cores, Pairs, can_pin};
-use crate::options::Plan;
-use crate::rows::{Row, Target};
+use super::measure::{Cores, Pairs, can_pin};
+use super::options::Plan;
+use super::row::{Row, Target};
 
-pub(crate) fn print(plan: &Plan) -> Result<(), String> {
-    print_head(plan);
+pub(crate) fn print(subject: &str, plan: &Plan) -> Result<(), String> {
+    print_head(subject, plan);
     let pinned = plan.pinned && can_pin();
     for row in &plan.rows {
         for (cores, wanted) in [(Cores::Free, plan.free), (Cores::One, pinned)] {
@@ -20,10 +20,10 @@ pub(crate) fn print(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-fn print_head(plan: &Plan) {
+fn print_head(subject: &str, plan: &Plan) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
-        "Ours against a hand-written tokio task, 2 workers, {cores} cores; medians of {} pairs.\n\
+        "{subject}, 2 workers, {cores} cores; medians of {} pairs.\n\
          A ratio below 1 means that ours costs less. The spread is that of the pairs' ratios.\n",
         plan.reps
     );

@@ -1,5 +1,5 @@
 //! The command line: a table to print, or one point of it.
-use crate::rows::{ROWS, Row, Who};
+use super::row::{Row, Who};
 
 /// What this process is to do.
 pub(crate) enum Job {
@@ -22,7 +22,10 @@ pub(crate) struct Plan {
 }
 
 impl Job {
-    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn from_args(
+        rows: &'static [Row],
+        mut args: impl Iterator<Item = String>,
+    ) -> Result<Self, String> {
         let mut plan = Plan {
             rows: Vec::new(),
             reps: 0,
@@ -35,11 +38,11 @@ impl Job {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--reps" => plan.reps = number(&value()?)?,
-                "--row" => plan.rows.push(row(&value()?)?),
+                "--row" => plan.rows.push(row(rows, &value()?)?),
                 "--free" => plan.free = true,
                 "--pinned" => plan.pinned = true,
                 "--smoke" => plan.smoke = true,
-                "--point" => point = Some((row(&value()?)?, Who::named(&value()?)?)),
+                "--point" => point = Some((row(rows, &value()?)?, Who::named(&value()?)?)),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
                 _ => return Err(format!("unknown option {arg}")),
@@ -49,14 +52,14 @@ impl Job {
             let smoke = plan.smoke;
             return Ok(Self::Point { row, side, smoke });
         }
-        Ok(Self::Table(plan.with_defaults()))
+        Ok(Self::Table(plan.with_defaults(rows)))
     }
 }
 
 impl Plan {
-    fn with_defaults(mut self) -> Self {
+    fn with_defaults(mut self, rows: &'static [Row]) -> Self {
         if self.rows.is_empty() {
-            self.rows = ROWS.iter().collect();
+            self.rows = rows.iter().collect();
         }
         if self.reps == 0 {
             self.reps = if self.smoke { 2 } else { 7 };
@@ -75,9 +78,9 @@ fn number(text: &str) -> Result<usize, String> {
     }
 }
 
-fn row(name: &str) -> Result<&'static Row, String> {
-    ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
-        let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+fn row(rows: &'static [Row], name: &str) -> Result<&'static Row, String> {
+    rows.iter().find(|row| row.name == name).ok_or_else(|| {
+        let names: Vec<_> = rows.iter().map(|row| row.name).collect();
         format!("no row is called {name}; there are {}", names.join(", "))
     })
 }

@@ -1,0 +1,229 @@
+//! The rows of the table: what is measured, with which target.
+use crate::kit::{Row, Target, each, on_worker, sum};
+use actors_core::{
+    Actor, Addr, Backoff, ChildOptions, Intensity, SpawnOptions, Supervisor, SupervisorOptions,
+    handlers,
+};
+use std::time::{Duration, Instant};
+
+const BOUNDED: &str = "1,024";
+const NS: &str = "ns";
+
+/// The same with all cores free and on one.
+const fn at_most(ratio: f64) -> Target {
+    Target::Ratio {
+        free: ratio,
+        pinned: ratio,
+    }
+}
+
+pub(crate) static ROWS: &[Row] = &[
+    Row {
+        name: "ask",
+        title: "ask a child / a plain actor",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(1.05),
+        count: 300_000,
+        ours: |count| ask(count, Home::Supervised),
+        reference: |count| ask(count, Home::Plain),
+    },
+    Row {
+        name: "tell",
+        title: "tell a child / a plain actor",
+        mailbox: "unbounded",
+        unit: NS,
+        target: at_most(1.05),
+        count: 4_000_000,
+        ours: |count| tell(count, Home::Supervised),
+        reference: |count| tell(count, Home::Plain),
+    },
+    Row {
+        name: "restart",
+        title: "panic to next reply / spawn and ask",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(3.0),
+        count: 50_000,
+        ours: restart,
+        reference: spawn_and_ask,
+    },
+    Row {
+        name: "tree-10k",
+        title: "start and stop 10,000 children / 1,000",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(1.3),
+        count: 100_000,
+        ours: |count| trees(count, 10_000),
+        reference: |count| trees(count, 1_000),
+    },
+    Row {
+        name: "tree-100k",
+        title: "start and stop 100,000 children / 1,000",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(1.3),
+        count: 100_000,
+        ours: |count| trees(count, 100_000),
+        reference: |count| trees(count, 1_000),
+    },
+    Row {
+        name: "forest-100k",
+        title: "the same in subtrees of 100 each / 1,000",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(1.3),
+        count: 100_000,
+        ours: |count| forests(count, 100_000),
+        reference: |count| forests(count, 1_000),
+    },
+];
+
+#[derive(Actor, Default)]
+struct Adder {
+    total: u64,
+}
+
+#[handlers]
+impl Adder {
+    async fn add(&mut self, n: u64) -> u64 {
+        self.total += n;
+        self.total
+    }
+
+    async fn fail(&mut self) {
+        panic!("as told");
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Home {
+    Supervised,
+    Plain,
+}
+
+impl Home {
+    /// Starts an actor there. What is given with it keeps it alive.
+    fn spawn(self, options: SpawnOptions) -> (Addr<Adder>, Option<Supervisor>) {
+        match self {
+            Self::Supervised => {
+                let app = Supervisor::new("app");
+                let options = ChildOptions::new().spawn(options);
+                (app.child_with("adder", options, Adder::default), Some(app))
+            }
+            Self::Plain => {
+                let adder = options.spawn(Adder::default()).expect("a runtime");
+                (adder, None)
+            }
+        }
+    }
+}
+
+fn ask(count: u64, home: Home) -> f64 {
+    on_worker(async move {
+        let (addr, _app) = home.spawn(SpawnOptions::new());
+        addr.add(0).await.expect("it runs");
+        let start = Instant::now();
+        let mut total = 0;
+        for n in 0..count {
+            total = addr.ask(Add { n }).await.expect("it runs");
+        }
+        let each = each(start, count);
+        assert_eq!(total, sum(count));
+        each
+    })
+}
+
+fn tell(count: u64, home: Home) -> f64 {
+    const LAPS: u64 = 4;
+    on_worker(async move {
+        let (addr, _app) = home.spawn(SpawnOptions::new().unbounded());
+        addr.add(0).await.expect("it runs");
+        let start = Instant::now();
+        let mut total = 0;
+        for _ in 0..LAPS {
+            for n in 0..count / LAPS {
+                addr.tell(Add { n }).expect("it runs");
+            }
+            total = addr.add(0).await.expect("it runs");
+        }
+        let each = each(start, count);
+        assert_eq!(total, LAPS * sum(count / LAPS));
+        each
+    })
+}
+
+fn restart(count: u64) -> f64 {
+    // To write about each would be all that is measured.
+    std::panic::set_hook(Box::new(|_| {}));
+    on_worker(async move {
+        let options = SupervisorOptions::new().backoff(Backoff::NONE);
+        let options = options.intensity(Intensity::UNLIMITED);
+        let app = options.start("app").expect("a runtime");
+        let addr = app.child("adder", Adder::default);
+        addr.add(1).await.expect("it runs");
+        let start = Instant::now();
+        let mut total = 0;
+        for n in 0..count {
+            addr.tell(Fail).expect("there is room");
+            total += addr.add(n).await.expect("it is made anew");
+        }
+        let each = each(start, count);
+        // Each began with nothing.
+        assert_eq!(total, sum(count));
+        each
+    })
+}
+
+fn spawn_and_ask(count: u64) -> f64 {
+    on_worker(async move {
+        let start = Instant::now();
+        let mut total = 0;
+        for n in 0..count {
+            let addr = Adder::default().spawn();
+            total += addr.add(n).await.expect("it runs");
+        }
+        let each = each(start, count);
+        assert_eq!(total, sum(count));
+        each
+    })
+}
+
+/// Starts and stops trees of this size, until so many actors have lived.
+fn trees(count: u64, size: u64) -> f64 {
+    lives(count, size, |app, n| {
+        app.child(format!("adder-{n}"), Adder::default);
+    })
+}
+
+/// The same with a supervisor for each hundred.
+fn forests(count: u64, size: u64) -> f64 {
+    let mut subtree = None;
+    lives(count, size, move |app, n| {
+        if n % 100 == 0 {
+            subtree = Some(app.subtree(format!("subtree-{}", n / 100)));
+        }
+        if let Some(subtree) = &subtree {
+            subtree.child(format!("adder-{n}"), Adder::default);
+        }
+    })
+}
+
+fn lives(count: u64, size: u64, mut add: impl FnMut(&Supervisor, u64) + Send + 'static) -> f64 {
+    const LONG: Duration = Duration::from_secs(600);
+    let trees = (count / size).max(1);
+    on_worker(async move {
+        let start = Instant::now();
+        for _ in 0..trees {
+            let app = Supervisor::new("app");
+            for n in 0..size {
+                add(&app, n);
+            }
+            app.ready().await.expect("all start");
+            let report = app.shutdown(LONG).await;
+            assert!(report.is_clean(), "{report:?}");
+        }
+        each(start, trees * size)
+    })
+}
