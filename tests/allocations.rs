@@ -5,7 +5,10 @@
     reason = "an allocator that counts is an `unsafe impl` around the system's"
 )]
 
-use actors_core::{Actor, Addr, AskError, Context, Message, SpawnOptions, actors, handlers};
+use actors_core::{
+    Actor, Addr, AskError, ChildOptions, Context, Message, Restart, SpawnOptions, Supervisor,
+    actors, handlers,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
@@ -311,4 +314,31 @@ async fn actors_with_timers_leave_nothing() {
         grown.unsigned_abs() < actors_and_timers as u64,
         "{grown} bytes"
     );
+}
+
+/// Children that are added, do a little, and end for good, as many as a service sees in a while.
+#[actors_core::test(flavor = "current_thread")]
+async fn short_lived_children_leave_nothing() {
+    let lives = scaled(100_000);
+    let app = Supervisor::new("app");
+    let options = ChildOptions::new().restart(Restart::Transient);
+    let mut left = Vec::new();
+    for quarter in 0..4 {
+        for n in 0..lives / 4 {
+            let name = format!("child-{quarter}-{n}");
+            let child = app.child_with(name, options.clone(), Sum::default);
+            child.tick_hourly().await.expect("it lives");
+            child.stop();
+            child.stopped().await;
+        }
+        // The supervisor hears of the last ends when its turn comes.
+        while app.child_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        left.push(bytes());
+    }
+    println!("{lives} short lives: {left:?} bytes after each quarter");
+    let grown = left[3] - left[0];
+    assert!(grown.unsigned_abs() < lives as u64, "{grown} bytes");
+    app.shutdown(Duration::from_secs(60)).await;
 }

@@ -1,8 +1,8 @@
 //! The rows of the table: what is measured, with which target.
 use crate::kit::{Row, Target, each, on_worker, sum};
 use actors_core::{
-    Actor, Addr, Backoff, ChildOptions, Intensity, SpawnOptions, Supervisor, SupervisorOptions,
-    handlers,
+    Actor, Addr, Backoff, ChildOptions, Context, Handler, Intensity, Message, SpawnOptions,
+    Supervisor, SupervisorOptions, handlers,
 };
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,17 @@ pub(crate) static ROWS: &[Row] = &[
         unit: NS,
         target: at_most(3.0),
         count: 50_000,
-        ours: restart,
+        ours: |count| restart(count, || Panic),
+        reference: spawn_and_ask,
+    },
+    Row {
+        name: "restart-failed",
+        title: "failure to next reply / spawn and ask",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: at_most(3.0),
+        count: 50_000,
+        ours: |count| restart(count, || Fail),
         reference: spawn_and_ask,
     },
     Row {
@@ -92,8 +102,12 @@ impl Adder {
         self.total
     }
 
-    async fn fail(&mut self) {
+    async fn panic(&mut self) {
         panic!("as told");
+    }
+
+    async fn fail(&mut self, ctx: &mut Context<Self>) {
+        ctx.fail("as told");
     }
 }
 
@@ -154,7 +168,11 @@ fn tell(count: u64, home: Home) -> f64 {
     })
 }
 
-fn restart(count: u64) -> f64 {
+/// Makes an actor fail again and again by this message, and asks it each time.
+fn restart<M: Message>(count: u64, fault: fn() -> M) -> f64
+where
+    Adder: Handler<M>,
+{
     // To write about each would be all that is measured.
     std::panic::set_hook(Box::new(|_| {}));
     on_worker(async move {
@@ -166,7 +184,7 @@ fn restart(count: u64) -> f64 {
         let start = Instant::now();
         let mut total = 0;
         for n in 0..count {
-            addr.tell(Fail).expect("there is room");
+            addr.tell(fault()).expect("there is room");
             total += addr.add(n).await.expect("it is made anew");
         }
         let each = each(start, count);

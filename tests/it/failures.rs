@@ -1,5 +1,6 @@
 //! P10: a panic or a failure ends one actor's life only, and each who must know learns it once.
 use crate::gate::Gate;
+use crate::kit::{Worker, run};
 use actors_core::{
     Actor, Addr, AskError, Context, Error, Event, Events, Message, NoReplyReason, SpawnError,
     SpawnOptions, StopReason, Stopped, events, handlers, lookup,
@@ -467,4 +468,43 @@ async fn panic_counts_more_than_a_failure_before_it() {
     let scene = Scene::new("failures-both", At::Nowhere).await;
     no_reply(scene.victim.fail_and_panic().await, BANG, true);
     scene.ends(BANG).await;
+}
+
+/// No test by itself: what the next one starts in a process of its own.
+#[actors_core::test]
+async fn panic_while_panicking() {
+    if std::env::var_os("ACTORS_PANIC_TWICE").is_none() {
+        return;
+    }
+    struct Bang;
+    impl Drop for Bang {
+        fn drop(&mut self) {
+            panic!("bang in drop");
+        }
+    }
+    let (worker, _) = Worker::logged();
+    let handler = run(async {
+        let _bang = Bang;
+        panic!("bang in the handler");
+    });
+    let _: Result<(), _> = worker.ask(handler).await;
+    println!("it goes on");
+}
+
+/// What no library can prevent: it ends the process.
+#[cfg(unix)]
+#[test]
+fn panic_while_panicking_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    let mut process = std::process::Command::new(std::env::current_exe().expect("this runs"));
+    process.args(["--exact", "failures::panic_while_panicking", "--nocapture"]);
+    process.env("ACTORS_PANIC_TWICE", "1");
+    let output = process.output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.signal().is_some(),
+        "{}: {told}",
+        output.status
+    );
+    assert!(!told.contains("it goes on"), "{told}");
 }

@@ -2,8 +2,8 @@
 use crate::kit::{alone, soon};
 use actors_core::{
     Actor, Addr, Backoff, ChildOptions, Context, Error, Escalation, EscalationFault, Event,
-    Intensity, Recipient, Restart, SpawnError, StopReason, Strategy, Supervisor, SupervisorOptions,
-    events, handlers,
+    Intensity, Recipient, Restart, SpawnError, SpawnOptions, StopReason, Stopped, Strategy,
+    Supervisor, SupervisorOptions, events, handlers, lookup,
 };
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -910,4 +910,66 @@ async fn events_tell_what_a_supervisor_does() {
             "app 0 failed",
         ]
     );
+}
+
+#[actors_core::test(start_paused = true)]
+async fn name_is_free_after_a_failed_start() {
+    let app = Supervisor::new("app");
+    let story = Story::default();
+    let spawn = SpawnOptions::new().registered("supervise-failed-start");
+    let options = ChildOptions::new().spawn(spawn);
+    for _ in 0..2 {
+        let fails = || Err::<Teller, _>("no luck");
+        let failed = soon(app.start_child_with("a", options.clone(), fails)).await;
+        assert!(matches!(failed, Err(SpawnError::StartFailed(_))));
+        let started = soon(app.start_child_with("a", options.clone(), teller("a", &story))).await;
+        let a = started.expect("its name is free");
+        assert_eq!(lookup("supervise-failed-start"), Some(a.clone()));
+        assert!(soon(app.stop_child(a.id())).await);
+    }
+    app.shutdown(SECOND).await;
+}
+
+/// Gives on what it is told.
+struct Watcher(tokio::sync::mpsc::UnboundedSender<Stopped>);
+
+impl Actor for Watcher {}
+
+#[handlers]
+impl Watcher {
+    fn watch(&mut self, other: Addr<Teller>, ctx: &mut Context<Self>) {
+        ctx.watch(&other);
+    }
+
+    #[on]
+    fn ended(&mut self, stopped: Stopped) {
+        self.0.send(stopped).expect("the test listens");
+    }
+}
+
+/// Of a child of another tree: while it is being made anew, and when it and its tree have gone.
+#[actors_core::test(start_paused = true)]
+async fn watching_the_dead_of_another_tree() {
+    let story = Story::default();
+    let theirs = SupervisorOptions::new().backoff(EVEN).start("theirs");
+    let theirs = theirs.expect("there is a runtime");
+    let other = add(&theirs, "a", &story);
+    let ours = Supervisor::new("ours");
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let watcher = ours.child("watcher", move || Watcher(tell.clone()));
+    watcher.watch(other.clone()).await.expect("it lives");
+    soon(other.panics()).await.expect_err("it panics");
+    let first = soon(told.recv()).await.expect("a notice");
+    assert_eq!((first.actor.id(), first.incarnation), (other.id(), 0));
+    assert!(matches!(first.reason, StopReason::Panicked(_)));
+    assert_eq!(soon(other.count()).await.expect("it is back"), 1);
+    soon(theirs.shutdown(SECOND)).await;
+    for _ in 0..2 {
+        watcher.watch(other.clone()).await.expect("it lives");
+        let notice = soon(told.recv()).await.expect("a notice, at once");
+        assert_eq!((notice.actor.id(), notice.incarnation), (other.id(), 1));
+        assert!(notice.reason.is_normal(), "{}", notice.reason);
+    }
+    soon(ours.shutdown(SECOND)).await;
+    assert!(told.try_recv().is_err());
 }

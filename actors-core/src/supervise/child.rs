@@ -38,6 +38,13 @@ pub(super) struct Supervised<A: 'static> {
     pub(super) idle_limit: u64,
 }
 
+impl<A: 'static> Supervised<A> {
+    /// Notes why it ends for good, for when it is dropped.
+    fn ends(&mut self, reason: StopReason) {
+        self.life.reason = Some(Box::new(reason));
+    }
+}
+
 /// Tells the supervisor how the child fares; at last, when dropped, that it has ended for good.
 pub(super) struct Report {
     pub(super) supervisor: Addr<Node>,
@@ -73,37 +80,42 @@ pub(super) fn how(reason: &StopReason) -> How {
 }
 
 /// Runs incarnations until the child ends for good.
-pub(super) async fn live_on<A: Actor, Form: 'static>(
+#[allow(
+    clippy::manual_async_fn,
+    reason = "the future of an `async fn` would hold its parameters twice"
+)]
+pub(super) fn live_on<A: Actor, Form: 'static>(
     mut child: Supervised<A>,
     mut factory: impl Factory<A, Form>,
     mut word: Word,
-) {
-    let mut last = None;
-    while let Begun::Yes = told_to_begin(&mut child, &mut word).await {
-        // Boxed, as is what follows: between incarnations, a child is small.
-        let reason = Box::pin(incarnation(&mut child, &mut factory)).await;
-        let cell_is_final = {
-            let keep = child.life.rx.keep();
-            keep.queue().is_closed() || keep.beside().renewed == Renewed::Never
-        };
-        if cell_is_final {
-            child.life.reason = Some(Box::new(reason));
-            return;
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut last = None;
+        while let Begun::Yes = told_to_begin(&mut child, &mut word).await {
+            let reason = incarnation(&mut child, &mut factory).await;
+            let cell_is_final = {
+                let keep = child.life.rx.keep();
+                keep.queue().is_closed() || keep.beside().renewed == Renewed::Never
+            };
+            if cell_is_final {
+                child.ends(reason);
+                return;
+            }
+            let reason = Box::pin(tear_down(&mut child, reason)).await;
+            let (next, is_next) = oneshot::channel();
+            word = is_next;
+            let id = child.report.id();
+            child.report.tell(Said::Ended(id, reason.clone(), next));
+            last = Some(reason);
         }
-        let reason = Box::pin(tear_down(&mut child, reason)).await;
-        let (next, is_next) = oneshot::channel();
-        word = is_next;
-        let id = child.report.id();
-        child.report.tell(Said::Ended(id, reason.clone(), next));
-        last = Some(reason);
+        let queue = child.life.rx.keep().queue();
+        child.ends(match last {
+            _ if queue.is_killed() => StopReason::Killed,
+            // What it did last says more than that it was not started again.
+            Some(reason) => reason,
+            None => StopReason::Normal,
+        });
     }
-    let queue = child.life.rx.keep().queue();
-    child.life.reason = Some(Box::new(match last {
-        _ if queue.is_killed() => StopReason::Killed,
-        // What it did last says more than that it was not started again.
-        Some(reason) => reason,
-        None => StopReason::Normal,
-    }));
 }
 
 enum Begun {
@@ -127,6 +139,9 @@ async fn told_to_begin<A: 'static>(child: &mut Supervised<A>, word: &mut Word) -
 }
 
 /// Makes the state and lives with it, until it has handled its last message.
+///
+/// What it does but for handling mail is boxed while it does it: so a child that has nothing to do
+/// is small.
 async fn incarnation<A: Actor, Form: 'static>(
     child: &mut Supervised<A>,
     factory: &mut impl Factory<A, Form>,
@@ -135,7 +150,7 @@ async fn incarnation<A: Actor, Form: 'static>(
     let keep = child.life.rx.keep().clone();
     keep.beside().set_state(ActorState::Starting);
     let limit = child.start_limit;
-    let begun = within(limit, begin(child, factory, hooks)).await;
+    let begun = Box::pin(within(limit, begin(child, factory, hooks))).await;
     let started = matches!(begun, Ok(Ok(())));
     let mut reason = match begun {
         Ok(Ok(())) => StopReason::Normal,
@@ -150,6 +165,18 @@ async fn incarnation<A: Actor, Form: 'static>(
         let drained = rx.drain::<AnyThread>(live).await;
         reason = reason_of(drained, &mut live.ctx);
     }
+    Box::pin(finish(child, started, reason)).await
+}
+
+/// Ends what the incarnation has begun, runs its `stopped` if it had started, and gives the reason,
+/// which may be a failure of that.
+async fn finish<A: Actor>(
+    child: &mut Supervised<A>,
+    started: bool,
+    mut reason: StopReason,
+) -> StopReason {
+    let Life { rx, live, .. } = &mut child.life;
+    let keep = rx.keep().clone();
     keep.beside().scope_if_any(Scope::abort_streams);
     keep.beside().set_state(ActorState::Stopping);
     if keep.beside().renewed == Renewed::Never {
@@ -158,7 +185,7 @@ async fn incarnation<A: Actor, Form: 'static>(
     stop_children(&keep).await;
     if let (true, Some(live), false) = (started, live.as_mut(), keep.queue().is_killed()) {
         live.ctx.reason = Some(reason.clone());
-        if let Some(hook) = hooks.stopped() {
+        if let Some(hook) = Hooks::<A>::OF_ACTOR.stopped() {
             let finished = rx.perform::<AnyThread>(live, hook).await;
             if reason.is_normal() {
                 reason = reason_of(finished, &mut live.ctx);
