@@ -78,15 +78,16 @@ pub(crate) static ROWS: &[Row] = &[
         ours: |count| trees(count, 100_000),
         reference: |count| trees(count, 1_000),
     },
+    // The same without what the memory costs: as many actors live at a time on both sides.
     Row {
-        name: "forest-100k",
-        title: "the same in subtrees of 100 each / 1,000",
+        name: "tree-of-100k",
+        title: "100,000 children of one tree / of 100 trees",
         mailbox: BOUNDED,
         unit: NS,
         target: at_most(1.3),
         count: 100_000,
-        ours: |count| forests(count, 100_000),
-        reference: |count| forests(count, 1_000),
+        ours: |count| trees_at_once(count, 100_000),
+        reference: |count| trees_at_once(count, 1_000),
     },
 ];
 
@@ -208,40 +209,43 @@ fn spawn_and_ask(count: u64) -> f64 {
     })
 }
 
-/// Starts and stops trees of this size, until so many actors have lived.
+/// Starts and stops trees of this size one after the other, until so many actors have lived.
 fn trees(count: u64, size: u64) -> f64 {
-    lives(count, size, |app, n| {
-        app.child(format!("adder-{n}"), Adder::default);
-    })
-}
-
-/// The same with a supervisor for each hundred.
-fn forests(count: u64, size: u64) -> f64 {
-    let mut subtree = None;
-    lives(count, size, move |app, n| {
-        if n % 100 == 0 {
-            subtree = Some(app.subtree(format!("subtree-{}", n / 100)));
-        }
-        if let Some(subtree) = &subtree {
-            subtree.child(format!("adder-{n}"), Adder::default);
-        }
-    })
-}
-
-fn lives(count: u64, size: u64, mut add: impl FnMut(&Supervisor, u64) + Send + 'static) -> f64 {
-    const LONG: Duration = Duration::from_secs(600);
-    let trees = (count / size).max(1);
     on_worker(async move {
         let start = Instant::now();
+        let trees = (count / size).max(1);
         for _ in 0..trees {
-            let app = Supervisor::new("app");
-            for n in 0..size {
-                add(&app, n);
-            }
-            app.ready().await.expect("all start");
-            let report = app.shutdown(LONG).await;
-            assert!(report.is_clean(), "{report:?}");
+            grow_and_fell(1, size).await;
         }
         each(start, trees * size)
     })
+}
+
+/// The same with all trees at a time.
+fn trees_at_once(count: u64, size: u64) -> f64 {
+    on_worker(async move {
+        let start = Instant::now();
+        let trees = (count / size).max(1);
+        grow_and_fell(trees, size).await;
+        each(start, trees * size)
+    })
+}
+
+async fn grow_and_fell(trees: u64, size: u64) {
+    const LONG: Duration = Duration::from_secs(600);
+    let mut grown = Vec::new();
+    for _ in 0..trees {
+        let app = Supervisor::new("app");
+        for n in 0..size {
+            app.child(format!("adder-{n}"), Adder::default);
+        }
+        grown.push(app);
+    }
+    for app in &grown {
+        app.ready().await.expect("all start");
+    }
+    for app in &grown {
+        let report = app.shutdown(LONG).await;
+        assert!(report.is_clean(), "{report:?}");
+    }
 }
