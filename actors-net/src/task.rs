@@ -1,5 +1,5 @@
 //! `Task`: a function that another process can find by its name.
-use crate::wire;
+use crate::wire::{self, Whole};
 use actors_core::Job;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,7 +69,9 @@ fn run<T: Task>(args: &[u8]) -> Vec<u8> {
         Err(error) => return unread(&error),
     };
     match call::<T>(args) {
-        Ok(output) => wire::frame(wire::DONE, &output).unwrap_or_else(|error| unsent(&error)),
+        Ok(output) => {
+            wire::frame(wire::DONE, &Whole(&output)).unwrap_or_else(|error| unsent(&error))
+        }
         Err(text) => wire::bytes(wire::PANICKED, text.as_bytes()),
     }
 }

@@ -3,7 +3,9 @@
 //! A frame is its length (four bytes, little-endian, of what follows), a byte that says what it is,
 //! and the rest. Both ends are the same program, or programs that were built of the same sources, so
 //! there are no versions; both read with a limit.
-use serde::{Serialize, de::DeserializeOwned};
+use postcard::ser_flavors::Flavor;
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use std::any::Any;
 use std::io::{self, Read};
 
 /// Why something cannot be written or read.
@@ -92,7 +94,7 @@ impl Setup {
 
 /// A frame with this value in it.
 pub(crate) fn frame(kind: u8, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    finish(postcard::to_extend(value, begin(kind))?)
+    finish(write(value, begin(kind))?)
 }
 
 /// A frame with these bytes in it.
@@ -104,8 +106,7 @@ pub(crate) fn bytes(kind: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A frame with the name of a task and its arguments, or a list of arguments.
 pub(crate) fn job(kind: u8, task: &str, args: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    let frame = postcard::to_extend(task, begin(kind))?;
-    finish(postcard::to_extend(args, frame)?)
+    finish(write(args, write(task, begin(kind))?)?)
 }
 
 /// What [`job`] has written: the task's name, and its arguments.
@@ -115,8 +116,7 @@ pub(crate) fn read_job(payload: &[u8]) -> Result<(&str, &[u8]), Fault> {
 
 /// A frame with a message and its number.
 pub(crate) fn message(id: u64, name: &str, message: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    let frame = postcard::to_extend(&(id, name), begin(MESSAGE))?;
-    finish(postcard::to_extend(message, frame)?)
+    finish(write(message, write(&(id, name), begin(MESSAGE))?)?)
 }
 
 /// What [`message`] has written: the number, the name, and the rest.
@@ -136,11 +136,66 @@ pub(crate) fn read_number(payload: &[u8]) -> Result<(u64, &[u8]), Fault> {
 }
 
 pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    postcard::to_allocvec(value)
+    write(value, Vec::new())
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Fault> {
-    postcard::from_bytes(payload)
+pub(crate) fn decode<T: DeserializeOwned + 'static>(payload: &[u8]) -> Result<T, Fault> {
+    // The other side of `Whole`.
+    let bytes = || postcard::from_bytes::<&[u8]>(payload).map(<[u8]>::to_vec);
+    let mut value = None;
+    let place: &mut dyn Any = &mut value;
+    if let Some(place) = place.downcast_mut() {
+        *place = Some(bytes()?);
+    } else if let Some(place) = place.downcast_mut() {
+        *place = Some((bytes()?,));
+    }
+    match value {
+        Some(value) => Ok(value),
+        None => postcard::from_bytes(payload),
+    }
+}
+
+/// Writes a value; bytes at once, which serde takes for a list as any other, one by one. What is
+/// written is the same.
+pub(crate) struct Whole<'a, T>(pub(crate) &'a T);
+
+impl<T: Serialize + 'static> Serialize for Whole<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value: &dyn Any = self.0;
+        let alone = || value.downcast_ref::<(Vec<u8>,)>().map(|(bytes,)| bytes);
+        match value.downcast_ref::<Vec<u8>>().or_else(alone) {
+            Some(bytes) => serializer.serialize_bytes(bytes),
+            None => self.0.serialize(serializer),
+        }
+    }
+}
+
+/// Appends a value.
+fn write<T: Serialize + ?Sized>(value: &T, to: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    postcard::serialize_with_flavor(value, Append(to))
+}
+
+/// As the flavor that postcard has for all that grows, and faster for being for vectors only.
+struct Append(Vec<u8>);
+
+impl Flavor for Append {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> Result<(), Fault> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<Vec<u8>, Fault> {
+        Ok(self.0)
+    }
 }
 
 fn begin(kind: u8) -> Vec<u8> {
@@ -207,6 +262,18 @@ mod tests {
                 .expect("the end")
                 .is_none()
         );
+    }
+
+    #[test]
+    fn bytes_are_written_as_any_other_list() {
+        let list: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let plain = encode(&list).expect("plain data");
+        assert_eq!(encode(&Whole(&list)).expect("plain data"), plain);
+        assert_eq!(decode::<Vec<u8>>(&plain).expect("written"), list);
+        let args = (list,);
+        assert_eq!(encode(&Whole(&args)).expect("plain data"), plain);
+        assert_eq!(decode::<(Vec<u8>,)>(&plain).expect("written"), args);
+        assert!(decode::<Vec<u8>>(&plain[..500]).is_err());
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! A job on its way to a worker: its bytes, and the reply that is owed.
 use crate::task::Task;
-use crate::wire;
+use crate::wire::{self, Whole};
 use actors_core::{ChunkReply, JobError, JobOptions, Promise, Reply};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tokio_util::bytes::BytesMut;
@@ -15,7 +14,7 @@ const LARGE: usize = 64 << 10;
 /// A job, or a chunk of them, with its types forgotten.
 pub(super) struct Order {
     /// The frame; or why there is none.
-    pub(super) frame: Result<Arc<[u8]>, JobError>,
+    pub(super) frame: Result<Vec<u8>, JobError>,
     pub(super) deadline: Option<Instant>,
     /// How often it may be run again.
     pub(super) retries: u32,
@@ -80,7 +79,7 @@ fn draft_read<R: Send + 'static>(
 
 impl Draft {
     pub(super) fn job<J: Task>(self, job: &J, limit: u32) -> Order {
-        self.order(wire::job(wire::JOB, J::NAME, job.args()), limit)
+        self.order(wire::job(wire::JOB, J::NAME, &Whole(job.args())), limit)
     }
 
     pub(super) fn chunk<J: Task>(self, jobs: &[J], limit: u32) -> Order {
@@ -96,7 +95,7 @@ impl Draft {
                 ),
                 false,
             )),
-            Ok(frame) => Ok(frame.into()),
+            Ok(frame) => Ok(frame),
             Err(error) => Err(JobError::failed(
                 format!("the arguments could not be written: {error}"),
                 false,
