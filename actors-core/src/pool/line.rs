@@ -23,6 +23,9 @@ struct State<T> {
     arriving: usize,
     /// Threads that wait.
     idle: usize,
+    /// How many of them were woken and have not come yet: to wake them again would be in vain, and is
+    /// dear.
+    woken: usize,
 }
 
 impl<T> State<T> {
@@ -60,6 +63,7 @@ impl<T> Line<T> {
                 closed: false,
                 arriving: 0,
                 idle: 0,
+                woken: 0,
             }),
             room: Semaphore::new(capacity.min(Semaphore::MAX_PERMITS)),
             filled: Condvar::new(),
@@ -155,6 +159,8 @@ impl<T> Line<T> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
+            // Where it came by itself, one more is woken than need be.
+            state.woken = state.woken.saturating_sub(1);
         }
     }
 
@@ -235,8 +241,11 @@ impl<T> Drop for Arrival<'_, T> {
                 counted: true,
             });
         });
-        let idle = state.idle > 0;
         let over = state.is_over();
+        let wakes = state.idle > state.woken;
+        if wakes {
+            state.woken += 1;
+        }
         drop(state);
         if came.is_none() {
             line.room.add_permits(1);
@@ -244,7 +253,7 @@ impl<T> Drop for Arrival<'_, T> {
         if over {
             line.filled.notify_all();
             line.filled_later.notify_waiters();
-        } else if idle {
+        } else if wakes {
             line.filled.notify_one();
         }
         line.filled_later.notify_one();
