@@ -1,0 +1,65 @@
+//! The command line of a peer's program: one point, measured in this process.
+use crate::peer::Peer;
+use crate::rows;
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use tokio::runtime::Builder;
+
+/// How a point is measured.
+#[derive(Debug)]
+pub struct Setup {
+    /// Which of the peer's variants.
+    pub variant: String,
+    /// How many threads run actors.
+    pub workers: usize,
+}
+
+static SETUP: OnceLock<Setup> = OnceLock::new();
+
+/// How this point is measured.
+pub fn setup() -> &'static Setup {
+    SETUP.get().expect("`main` has set it")
+}
+
+/// `PROGRAM ROW VARIANT WORKERS SHARE` measures a share of the row's work, and prints the values; or
+/// nothing, where the peer cannot do it.
+pub fn main<P: Peer>() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [row, variant, workers, share] = &args[..] else {
+        eprintln!("usage: ROW VARIANT WORKERS SHARE");
+        return ExitCode::FAILURE;
+    };
+    let (Ok(workers), Ok(share)) = (workers.parse(), share.parse()) else {
+        eprintln!("not numbers: {workers} {share}");
+        return ExitCode::FAILURE;
+    };
+    let variant = variant.clone();
+    SETUP.set(Setup { variant, workers }).expect("only once");
+    let Some(row) = rows::ROWS.iter().find(|known| known.name == *row) else {
+        eprintln!("no row is called {row}");
+        return ExitCode::FAILURE;
+    };
+    let values = row.point::<P>(share).unwrap_or_default();
+    let values: Vec<_> = values.iter().map(f64::to_string).collect();
+    println!("{}", values.join(" "));
+    // Some peers' threads do not end by themselves.
+    std::process::exit(0)
+}
+
+/// Runs the measuring task on a worker of tokio's runtime, so that it is one like others: on the
+/// work-stealing one, or for a variant called `one thread` on the other.
+pub(crate) fn run_tokio<F>(work: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut builder = match setup().variant.as_str() {
+        "one thread" => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(setup().workers).enable_time();
+    let runtime = builder.build().expect("a runtime");
+    let value = runtime.block_on(async { tokio::spawn(work).await });
+    runtime.shutdown_background();
+    value.expect("it ends well")
+}

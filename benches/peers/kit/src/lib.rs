@@ -1,0 +1,19 @@
+//! What is measured, written once: behaviours that know no framework, and workloads over them.
+//!
+//! A framework is a [`Peer`]: a small crate that wraps any [`Behaviour`] into an actor of its own kind
+//! as its documentation shows, and calls [`main`].
+mod args;
+mod peer;
+mod rows;
+mod latch;
+mod load;
+mod asks;
+mod tells;
+mod lives;
+mod rings;
+mod latency;
+mod savina;
+
+pub use args::{Setup, main, setup};
+pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
+pub use rows::{ROWS, Row};

@@ -1,0 +1,49 @@
+//! What the workloads share: the actor that adds, and how time is taken.
+use crate::peer::{Behaviour, Peer};
+use std::future::Future;
+use std::time::Instant;
+
+/// Adds up the first number of each message, which has `N` of them.
+#[derive(Default)]
+pub(crate) struct Adder<const N: usize> {
+    total: u64,
+}
+
+impl<const N: usize> Behaviour for Adder<N> {
+    type Msg = [u64; N];
+
+    fn handle(&mut self, msg: [u64; N]) -> u64 {
+        self.total += msg[0];
+        self.total
+    }
+}
+
+/// A message that adds `n`.
+pub(crate) fn add<const N: usize>(n: u64) -> [u64; N] {
+    [n; N]
+}
+
+/// Runs so many tasks beside each other and waits for all.
+pub(crate) async fn all<P: Peer, F>(tasks: impl Iterator<Item = F>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    // They begin at once: a task may run before anybody waits for it.
+    let tasks: Vec<_> = tasks.map(P::task).collect();
+    for task in tasks {
+        task.await;
+    }
+}
+
+pub(crate) fn nanos_each(since: Instant, count: u64) -> f64 {
+    since.elapsed().as_nanos() as f64 / count as f64
+}
+
+pub(crate) fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// 0 + 1 + … up to below `count`.
+pub(crate) fn sum(count: u64) -> u64 {
+    count * count.saturating_sub(1) / 2
+}

@@ -1,0 +1,33 @@
+//! Tells: from one task and from several, where the mailbox is bounded and where it is not.
+use crate::load::{Adder, add, all, nanos_each, sum};
+use crate::peer::{Mailbox, Peer};
+use std::time::Instant;
+
+/// So many tells, in four laps that each wait until all was handled.
+pub(crate) fn tell<P: Peer, const N: usize>(count: u64, producers: u64, mailbox: Mailbox) -> f64 {
+    const LAPS: u64 = 4;
+    let tells = count / LAPS / producers;
+    P::run(async move {
+        let addr = P::spawn(Adder::<N>::default(), mailbox).await;
+        let start = Instant::now();
+        let mut total = 0;
+        for _ in 0..LAPS {
+            all::<P, _>((0..producers).map(|_| {
+                let addr = addr.clone();
+                async move {
+                    for n in 0..tells {
+                        match mailbox {
+                            Mailbox::Bounded => P::send(&addr, add(n)).await,
+                            Mailbox::Unbounded => P::tell(&addr, add(n)),
+                        }
+                    }
+                }
+            }))
+            .await;
+            total = P::ask(&addr, add(0)).await;
+        }
+        let each = nanos_each(start, LAPS * producers * tells);
+        assert_eq!(total, LAPS * producers * sum(tells));
+        each
+    })
+}

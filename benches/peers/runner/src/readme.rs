@@ -1,0 +1,100 @@
+//! The README's tables.
+use crate::options::{Condition, folder};
+use crate::reasons::reason;
+use crate::results::{Line, Results};
+use crate::sides::{Kind, SIDES, ours};
+use std::fmt::Write;
+use std::fs;
+
+const BEGIN: &str = "<!-- From here on it is written by `cargo run --release -- --write`. -->";
+const END: &str = "<!-- Until here. -->";
+
+pub(crate) fn write(results: &Results) -> Result<(), String> {
+    let path = folder().join("README.md");
+    let wrong = |what: &str| format!("{}: {what}", path.display());
+    let old = fs::read_to_string(&path).map_err(|error| wrong(&error.to_string()))?;
+    let (before, rest) = old.split_once(BEGIN).ok_or_else(|| wrong("no beginning"))?;
+    let (_, after) = rest.split_once(END).ok_or_else(|| wrong("no end"))?;
+    let new = format!("{before}{BEGIN}\n\n{}\n{END}{after}", tables(results));
+    fs::write(&path, new).map_err(|error| wrong(&error.to_string()))
+}
+
+fn tables(results: &Results) -> String {
+    let mut text = String::from("| | |\n|---|---|\n");
+    for (name, value) in &results.about {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    for condition in Condition::ALL {
+        let lines = results.lines.iter();
+        let lines: Vec<_> = lines.filter(|line| line.condition == condition).collect();
+        if !lines.is_empty() {
+            table(&mut text, condition, &lines);
+        }
+    }
+    not_led(&mut text, results);
+    text
+}
+
+fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
+    let others = || SIDES.iter().filter(|side| side.name != ours().name);
+    let _ = write!(
+        text,
+        "\n## {}\n\n![What each costs as a multiple of ours](charts/{}.svg)\n\n| | ours |",
+        condition.title(),
+        condition.name()
+    );
+    for side in others() {
+        let _ = write!(text, " {} |", side.name);
+    }
+    let _ = write!(text, "\n|---|---|");
+    for _ in others() {
+        text.push_str("---|");
+    }
+    text.push('\n');
+    for line in lines {
+        let amount = line.median(ours()).map_or("-".to_owned(), |median| {
+            format!("{} {}", rounded(median), line.unit)
+        });
+        let _ = write!(text, "| {} | {amount} |", line.title);
+        for side in others() {
+            match line.ratio(side) {
+                Some((ratio, least, most)) => {
+                    let _ = write!(text, " {ratio:.2} ({least:.2}–{most:.2}) |");
+                }
+                None => text.push_str(" – |"),
+            }
+        }
+        text.push('\n');
+    }
+}
+
+fn not_led(text: &mut String, results: &Results) {
+    text.push_str("\n## Rows that we do not lead\n\n");
+    let mut all = true;
+    for line in &results.lines {
+        for kind in [Kind::ManyThreads, Kind::OneThread, Kind::Reference] {
+            if let Some((side, ratio)) = line.worst(kind).filter(|(_, ratio)| *ratio > 1.0) {
+                all = false;
+                let _ = writeln!(
+                    text,
+                    "- {}, {}: {ratio:.2} of {}. {}",
+                    line.title,
+                    line.condition.title().to_lowercase(),
+                    side.name,
+                    reason(&line.row, side, line.condition)
+                );
+            }
+        }
+    }
+    if all {
+        text.push_str("None.\n");
+    }
+}
+
+fn rounded(value: f64) -> String {
+    match value {
+        value if value < 10.0 => format!("{value:.2}"),
+        value if value < 100.0 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}

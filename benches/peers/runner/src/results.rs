@@ -1,0 +1,157 @@
+//! All that was measured, in memory and as JSON.
+use crate::options::Condition;
+use crate::sides::{Kind, SIDES, Side, ours};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+#[derive(Default)]
+pub(crate) struct Results {
+    /// What it was measured on and with, as names and values.
+    pub(crate) about: Vec<(String, String)>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One value of a row under one condition, of all sides.
+pub(crate) struct Line {
+    pub(crate) row: String,
+    pub(crate) title: String,
+    pub(crate) unit: String,
+    pub(crate) condition: Condition,
+    /// By the sides' names, turn by turn.
+    turns: HashMap<String, Vec<f64>>,
+}
+
+impl Line {
+    pub(crate) fn new(row: &str, title: &str, unit: &str, condition: Condition) -> Self {
+        Self {
+            row: row.to_owned(),
+            title: title.to_owned(),
+            unit: unit.to_owned(),
+            condition,
+            turns: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, side: &Side, value: f64) {
+        self.turns
+            .entry(side.name.to_owned())
+            .or_default()
+            .push(value);
+    }
+
+    fn turns(&self, side: &Side) -> &[f64] {
+        self.turns.get(side.name).map_or(&[], Vec::as_slice)
+    }
+
+    /// `None`: the side cannot do it.
+    pub(crate) fn median(&self, side: &Side) -> Option<f64> {
+        median(self.turns(side).to_vec())
+    }
+
+    /// Ours as a share of this side: the median of the turns, the least and the greatest.
+    pub(crate) fn ratio(&self, side: &Side) -> Option<(f64, f64, f64)> {
+        let turns = self.turns(ours()).iter().zip(self.turns(side));
+        let ratios: Vec<f64> = turns.map(|(ours, theirs)| ours / theirs).collect();
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = ratios.iter().copied().fold(0.0, f64::max);
+        Some((median(ratios)?, least, most))
+    }
+
+    /// The greatest ratio against any of these: the one that we lead least, or not.
+    pub(crate) fn worst(&self, kind: Kind) -> Option<(&'static Side, f64)> {
+        let ratios = SIDES
+            .iter()
+            .filter(|side| side.kind == kind)
+            .filter_map(|side| Some((side, self.ratio(side)?.0)));
+        ratios.max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+impl Results {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
+        let about: Map<_, _> = self
+            .about
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        let lines: Vec<_> = self.lines.iter().map(Line::to_json).collect();
+        let text = serde_json::to_string_pretty(&json!({ "about": about, "lines": lines }))
+            .map_err(|error| error.to_string())?;
+        fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{}: {what}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| wrong(&error.to_string()))?;
+        let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
+        let about = json["about"]
+            .as_object()
+            .ok_or_else(|| wrong("no `about`"))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let about = about
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)));
+        let lines = json["lines"]
+            .as_array()
+            .ok_or_else(|| wrong("no `lines`"))?;
+        let lines = lines.iter().map(Line::from_json).collect::<Option<_>>();
+        Ok(Self {
+            about: about.collect(),
+            lines: lines.ok_or_else(|| wrong("a line that is none"))?,
+        })
+    }
+}
+
+impl Line {
+    fn to_json(&self) -> Value {
+        let sides = SIDES.iter().filter_map(|side| {
+            let ratio = self.ratio(side)?;
+            let side_json = json!({
+                "median": self.median(side)?,
+                "ours / this": ratio.0,
+                "least": ratio.1,
+                "greatest": ratio.2,
+                "turns": self.turns(side),
+            });
+            Some((side.name.to_owned(), side_json))
+        });
+        json!({
+            "row": self.row,
+            "title": self.title,
+            "unit": self.unit,
+            "condition": self.condition.name(),
+            "sides": sides.collect::<Map<_, _>>(),
+        })
+    }
+
+    fn from_json(json: &Value) -> Option<Self> {
+        let text = |name: &str| Some(json[name].as_str()?.to_owned());
+        let condition = text("condition")?;
+        let condition = Condition::ALL
+            .into_iter()
+            .find(|known| known.name() == condition)?;
+        let sides = json["sides"].as_object()?.iter().map(|(name, side)| {
+            let turns = side["turns"].as_array()?.iter().map(Value::as_f64);
+            Some((name.clone(), turns.collect::<Option<Vec<_>>>()?))
+        });
+        Some(Self {
+            row: text("row")?,
+            title: text("title")?,
+            unit: text("unit")?,
+            condition,
+            turns: sides.collect::<Option<_>>()?,
+        })
+    }
+}

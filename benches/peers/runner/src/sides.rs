@@ -1,0 +1,123 @@
+//! Who is compared.
+
+/// A framework, or one way to run it.
+pub(crate) struct Side {
+    /// What the tables and the command line call it.
+    pub(crate) name: &'static str,
+    /// Its crate here.
+    pub(crate) package: &'static str,
+    /// Its crate elsewhere, whose version is told.
+    pub(crate) krate: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) color: &'static str,
+}
+
+/// What a side is compared as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ours,
+    /// Runs on all cores.
+    ManyThreads,
+    /// Runs on one thread, and pays for no synchronization.
+    OneThread,
+    Reference,
+}
+
+pub(crate) static SIDES: &[Side] = &[
+    side(
+        "ours",
+        "peers-ours",
+        "actors-core",
+        "",
+        Kind::Ours,
+        "#1a1a1a",
+    ),
+    side(
+        "ours, one thread",
+        "peers-ours",
+        "actors-core",
+        "one thread",
+        Kind::Ours,
+        "#8c8c8c",
+    ),
+    side(
+        "kameo",
+        "peers-kameo",
+        "kameo",
+        "",
+        Kind::ManyThreads,
+        "#d1495b",
+    ),
+    side(
+        "ractor",
+        "peers-ractor",
+        "ractor",
+        "",
+        Kind::ManyThreads,
+        "#edae49",
+    ),
+    side(
+        "actix, one per core",
+        "peers-actix",
+        "actix",
+        "one per core",
+        Kind::ManyThreads,
+        "#66a182",
+    ),
+    side(
+        "actix, one arbiter",
+        "peers-actix",
+        "actix",
+        "one arbiter",
+        Kind::OneThread,
+        "#2e6f57",
+    ),
+    side(
+        "xtra",
+        "peers-xtra",
+        "xtra",
+        "",
+        Kind::ManyThreads,
+        "#00798c",
+    ),
+    side(
+        "coerce",
+        "peers-coerce",
+        "coerce",
+        "",
+        Kind::ManyThreads,
+        "#8d6cab",
+    ),
+    side(
+        "tokio task",
+        "peers-reference",
+        "tokio",
+        "",
+        Kind::Reference,
+        "#3d6fd1",
+    ),
+];
+
+const fn side(
+    name: &'static str,
+    package: &'static str,
+    krate: &'static str,
+    variant: &'static str,
+    kind: Kind,
+    color: &'static str,
+) -> Side {
+    Side {
+        name,
+        package,
+        krate,
+        variant,
+        kind,
+        color,
+    }
+}
+
+/// The one that the others are compared with.
+pub(crate) fn ours() -> &'static Side {
+    &SIDES[0]
+}
