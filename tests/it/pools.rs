@@ -540,6 +540,29 @@ async fn the_counts_add_up() {
 }
 
 #[test]
+fn the_latencies_are_those_of_the_jobs() {
+    fn pass(time: Duration) {
+        let began = std::time::Instant::now();
+        while began.elapsed() < time {
+            std::thread::yield_now();
+        }
+    }
+    let pool = one();
+    let (gate, _held) = held(&pool);
+    let reply = pool.try_submit(|| pass(Duration::from_millis(3)));
+    let reply = reply.expect("there is room");
+    pass(Duration::from_millis(2));
+    drop(gate);
+    reply.wait().expect("it runs");
+    pool.blocking_shutdown(Shutdown::Finish).expect("no task");
+    let stats = pool.stats();
+    assert!(stats.waited.max >= Duration::from_millis(2), "{stats:?}");
+    assert!(stats.ran.max >= Duration::from_millis(3), "{stats:?}");
+    // The one that held the pool, and this one.
+    assert!(stats.ran.p50 >= Duration::from_millis(2), "{stats:?}");
+}
+
+#[test]
 fn pools_that_could_do_nothing_are_refused() {
     assert!(matches!(ThreadPool::new(0), Err(PoolError::NoWorkers)));
     let none = ThreadPool::options().capacity(0).build();

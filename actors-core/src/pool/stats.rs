@@ -93,14 +93,14 @@ impl Counts {
     pub fn began(&self, waited: Duration) {
         let mut sums = self.lock();
         sums.running += 1;
-        sums.waited.saturating_record(nanos(waited));
+        record(&mut sums.waited, waited);
     }
 
     /// A job that was begun has ended.
     pub fn ended(&self, outcome: Outcome, ran: Duration) {
         let mut sums = self.lock();
         sums.running -= 1;
-        sums.ran.saturating_record(nanos(ran));
+        record(&mut sums.ran, ran);
         match outcome {
             Outcome::Done => sums.done += 1,
             Outcome::Failed => sums.failed += 1,
@@ -145,8 +145,10 @@ impl Default for Counts {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+fn record(times: &mut Histogram<u64>, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    // Not the saturating way, for which it does not grow. Some centuries are not recorded.
+    let _ = times.record(nanos);
 }
 
 fn latency(times: &Histogram<u64>) -> Latency {
