@@ -35,6 +35,18 @@ where
     }
 }
 
+/// Asks until the total is this: once, unless an ask overtakes what was told before.
+pub(crate) async fn until<P: Peer, const N: usize>(addr: &P::Addr<Adder<N>>, total: u64) {
+    loop {
+        let now = P::ask(addr, add(0)).await;
+        assert!(now <= total, "more was handled than was sent");
+        if now == total {
+            return;
+        }
+        assert!(!P::KEEPS_ORDER, "it has only come to {now} of {total}");
+    }
+}
+
 pub(crate) fn nanos_each(since: Instant, count: u64) -> f64 {
     since.elapsed().as_nanos() as f64 / count as f64
 }

@@ -39,6 +39,9 @@ pub trait Peer: Sized + 'static {
     /// Whether [`spawn_now`](Self::spawn_now) works.
     const SPAWNS_NOW: bool = true;
 
+    /// Whether what one sender sends comes in that order.
+    const KEEPS_ORDER: bool = true;
+
     /// Starts an actor.
     fn spawn<B: Behaviour>(
         behaviour: B,

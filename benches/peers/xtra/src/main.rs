@@ -33,6 +33,9 @@ impl<B: Behaviour> Handler<Msg<B>> for Host<B> {
 impl Peer for Xtra {
     type Addr<B: Behaviour> = Address<Host<B>>;
 
+    // Its queue is a heap by priority.
+    const KEEPS_ORDER: bool = false;
+
     async fn spawn<B: Behaviour>(behaviour: B, mailbox: Mailbox) -> Address<Host<B>> {
         match mailbox {
             Mailbox::Bounded => {

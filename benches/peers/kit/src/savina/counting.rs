@@ -7,12 +7,14 @@ use std::time::Instant;
 
 struct Counter {
     count: u64,
+    /// How many there will be, once it was asked.
+    whole: Option<u64>,
     over: Arc<Latch>,
 }
 
 enum Count {
     Increment,
-    Retrieve,
+    Retrieve { whole: u64 },
 }
 
 impl Behaviour for Counter {
@@ -21,7 +23,11 @@ impl Behaviour for Counter {
     fn handle(&mut self, msg: Count) -> u64 {
         match msg {
             Count::Increment => self.count += 1,
-            Count::Retrieve => self.over.count_down(self.count),
+            Count::Retrieve { whole } => self.whole = Some(whole),
+        }
+        // At once when it is asked, unless that overtakes what came before.
+        if self.whole == Some(self.count) {
+            self.over.count_down(self.count);
         }
         self.count
     }
@@ -39,7 +45,7 @@ impl<P: Peer> Behaviour for Producer<P> {
         for _ in 0..count {
             P::tell(&self.counter, Count::Increment);
         }
-        P::tell(&self.counter, Count::Retrieve);
+        P::tell(&self.counter, Count::Retrieve { whole: count });
         count
     }
 }
@@ -48,7 +54,12 @@ pub(super) fn counting<P: Peer>(count: u64) -> f64 {
     P::run(async move {
         let (over, is_over) = Latch::new(1);
         let over = Arc::new(over);
-        let counter = P::spawn(Counter { count: 0, over }, Mailbox::Unbounded).await;
+        let counter = Counter {
+            count: 0,
+            whole: None,
+            over,
+        };
+        let counter = P::spawn(counter, Mailbox::Unbounded).await;
         let producer = P::spawn(Producer::<P> { counter }, Mailbox::Unbounded).await;
         let start = Instant::now();
         P::tell(&producer, count);

@@ -13,7 +13,8 @@ const THRESHOLD: usize = 4;
 struct Master<P: Peer> {
     workers: Vec<P::Addr<Worker<P>>>,
     next: usize,
-    sent: u64,
+    /// How many pieces of work there are, by those that are done.
+    known: u64,
     done: u64,
     solutions: u64,
     over: Arc<Latch>,
@@ -22,7 +23,7 @@ struct Master<P: Peer> {
 enum Manage<P: Peer> {
     Begin(Vec<P::Addr<Worker<P>>>),
     Work(Vec<u8>),
-    Done { solutions: u64 },
+    Done { solutions: u64, gave: u64 },
 }
 
 impl<P: Peer> Behaviour for Master<P> {
@@ -32,19 +33,18 @@ impl<P: Peer> Behaviour for Master<P> {
         match msg {
             Manage::Begin(workers) => {
                 self.workers = workers;
-                self.sent += 1;
+                self.known = 1;
                 P::tell(&self.workers[0], Place(Vec::new()));
             }
             Manage::Work(queens) => {
-                self.sent += 1;
                 P::tell(&self.workers[self.next], Place(queens));
                 self.next = (self.next + 1) % self.workers.len();
             }
-            Manage::Done { solutions } => {
+            Manage::Done { solutions, gave } => {
                 self.solutions += solutions;
                 self.done += 1;
-                // What a worker gives back comes before it is done.
-                if self.done == self.sent {
+                self.known += gave;
+                if self.done == self.known {
                     self.over.count_down(self.solutions);
                 }
             }
@@ -64,16 +64,17 @@ impl<P: Peer> Behaviour for Worker<P> {
     type Msg = Place;
 
     fn handle(&mut self, Place(mut queens): Place) -> u64 {
-        let mut solutions = 0;
+        let (mut solutions, mut gave) = (0, 0);
         if queens.len() >= THRESHOLD {
             solutions = place(&mut queens);
         } else {
             for column in (0..SIZE).filter(|column| is_safe(&queens, *column)) {
                 let more = queens.iter().copied().chain([column]).collect();
                 P::tell(&self.master, Manage::Work(more));
+                gave += 1;
             }
         }
-        P::tell(&self.master, Manage::Done { solutions });
+        P::tell(&self.master, Manage::Done { solutions, gave });
         solutions
     }
 }
@@ -107,7 +108,7 @@ pub(super) fn queens<P: Peer>() -> f64 {
         let master = Master::<P> {
             workers: Vec::new(),
             next: 0,
-            sent: 0,
+            known: 0,
             done: 0,
             solutions: 0,
             over: Arc::new(over),
