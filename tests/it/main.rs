@@ -13,6 +13,7 @@ mod conservation;
 mod context;
 mod control;
 mod deadlock;
+mod examples;
 mod failures;
 mod fair;
 mod gate;
