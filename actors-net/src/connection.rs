@@ -250,7 +250,8 @@ impl<'a> Wire<'a> {
                 by_us: false,
             },
             Written::All => {
-                self.no_more(actor, None);
+                // An encoder that has panicked closes its link.
+                self.no_more(actor, outbound.error());
                 self.part(&mut inbound, eof).await;
                 End {
                     error: fault,
