@@ -1,5 +1,6 @@
 //! Connecting, connecting again, and requests with their answers.
-use crate::kit::{Kind, serve, soon};
+use crate::kit::{serve, soon};
+use crate::places::Kind;
 use actors_core::{Actor, Addr, Context, Error, Handler, handlers};
 use actors_net::{
     Client, ClientError, Connector, Dial, Frame, Limits, Link, LinkError, LinkEvent,

@@ -1,17 +1,13 @@
-//! What several modules use: an actor that does as its peer says, in lines; places to listen at; who
-//! connects.
+//! What several modules use: an actor that does as its peer says, and peers that say something.
+use crate::places::{End, Place};
 use actors_core::{Actor, Addr, Context, Handler, Message, StopReason};
-use actors_net::{
-    Binding, CountConnections, Frame, Limits, Link, Listener, MemoryDoor, NetAddr, NetError,
-    Stream, memory_listener,
-};
+use actors_net::{Binding, CountConnections, Frame, Limits, Link, Listener, NetError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::codec::LinesCodec;
+use tokio_util::codec::{Decoder, Encoder, LinesCodec};
 
 /// Fails the test instead of hanging. Under paused time that is at once when nothing can go on.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -22,71 +18,14 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Where a listener of a test is.
-pub(crate) enum Place {
-    Net(NetAddr),
-    Memory(MemoryDoor),
-}
-
-/// How a listener of a test is reached.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Tcp,
-    Unix,
-    Memory,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Unix, Self::Memory];
-
-    pub(crate) fn bind(self) -> (Binding, Place) {
-        match self {
-            Self::Tcp => at("127.0.0.1:0"),
-            Self::Unix => at(&format!("unix:{}", socket_path())),
-            Self::Memory => {
-                let (listener, door) = memory_listener(4096);
-                (Listener::on(listener), Place::Memory(door))
-            }
-        }
-    }
-}
-
-pub(crate) fn socket_path() -> String {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let name = format!("actors-net-{}-{number}.sock", std::process::id());
-    std::env::temp_dir().join(name).display().to_string()
-}
-
-fn at(address: &str) -> (Binding, Place) {
-    let binding = Listener::bind(address).expect("the address is free");
-    let place = Place::Net(binding.address().clone());
-    (binding, place)
-}
-
-impl Place {
-    pub(crate) async fn connect(&self) -> Box<dyn Stream> {
-        self.try_connect().await.expect("somebody listens")
-    }
-
-    pub(crate) async fn try_connect(&self) -> std::io::Result<Box<dyn Stream>> {
-        Ok(match self {
-            Self::Net(NetAddr::Ip(address)) => Box::new(TcpStream::connect(address).await?),
-            Self::Net(NetAddr::Unix(Some(path))) => Box::new(UnixStream::connect(path).await?),
-            Self::Net(other) => panic!("nobody listens at {other}"),
-            Self::Memory(door) => Box::new(door.connect().await?),
-        })
-    }
-
-    pub(crate) async fn peer(&self) -> Peer {
-        Peer(BufReader::new(self.connect().await))
-    }
-}
-
 /// Who connects, and speaks in lines.
-pub(crate) struct Peer(pub(crate) BufReader<Box<dyn Stream>>);
+pub(crate) struct Peer(BufReader<Box<dyn End>>);
 
 impl Peer {
+    pub(crate) async fn at(place: &Place) -> Self {
+        Self(BufReader::new(place.connect().await))
+    }
+
     pub(crate) async fn say(&mut self, text: &str) {
         self.write(text.as_bytes()).await.expect("it is taken");
     }
@@ -102,11 +41,29 @@ impl Peer {
         self.0.get_mut().shutdown().await.expect("it is open");
     }
 
+    /// The same, to somebody who may be gone.
+    pub(crate) async fn finish_if_possible(&mut self) {
+        let _ = self.0.get_mut().shutdown().await;
+    }
+
+    /// Goes in the rudest way that there is.
+    pub(crate) fn cut(self) {
+        self.0.into_inner().cut();
+    }
+
     /// The next line. Empty: there is none.
     pub(crate) async fn line(&mut self) -> String {
         let mut line = String::new();
         soon(self.0.read_line(&mut line)).await.expect("it is text");
         line.trim_end().to_owned()
+    }
+
+    /// So many bytes.
+    pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = soon(self.0.read_exact(&mut bytes)).await;
+        read.expect("there are so many");
+        bytes
     }
 
     /// All until the end.
@@ -157,20 +114,32 @@ impl Server {
     }
 }
 
-/// Listens, and has a [`Desk`] for each connection.
+/// Listens, and has a [`Desk`] for each connection, which speaks in lines.
 pub(crate) fn serve(binding: Binding, limits: Limits) -> Server {
+    serve_by(binding, limits, LinesCodec::new)
+}
+
+/// The same, in another language.
+pub(crate) fn serve_by<C>(
+    binding: Binding,
+    limits: Limits,
+    codec: impl FnMut() -> C + Send + 'static,
+) -> Server
+where
+    C: Decoder<Item = String> + Encoder<String> + Send + 'static,
+    <C as Decoder>::Error: Into<actors_core::Error>,
+    <C as Encoder<String>>::Error: Into<actors_core::Error>,
+{
     let (ends_tx, ends) = mpsc::unbounded_channel();
     let (links_tx, links) = mpsc::unbounded_channel();
     let gate = Gate(Arc::new(Semaphore::new(0)));
     let desk_gate = gate.clone();
-    let listener = binding
-        .limits(limits)
-        .serve(LinesCodec::new, move |link| Desk {
-            link,
-            ends: ends_tx.clone(),
-            links: links_tx.clone(),
-            gate: desk_gate.clone(),
-        });
+    let listener = binding.limits(limits).serve(codec, move |link| Desk {
+        link,
+        ends: ends_tx.clone(),
+        links: links_tx.clone(),
+        gate: desk_gate.clone(),
+    });
     Server {
         listener: listener.spawn(),
         ends: Arc::new(tokio::sync::Mutex::new(ends)),
@@ -227,6 +196,15 @@ impl Handler<Frame<String>> for Desk {
             }
         }
     }
+}
+
+/// Answers once the actor has started.
+#[derive(Message)]
+#[reply(())]
+pub(crate) struct HasStarted;
+
+impl Handler<HasStarted> for Desk {
+    async fn handle(&mut self, _: HasStarted, _: &mut Context<Self>) {}
 }
 
 /// Makes the actor say something.

@@ -1,5 +1,6 @@
 //! What peers may take, and what becomes of those that want more.
-use crate::kit::{Kind, serve, soon};
+use crate::kit::{Peer, serve, soon};
+use crate::places::Kind;
 use actors_net::{Limits, NetError, Waited};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ async fn outcome(limits: Limits, said: &str) -> (NetError, u64) {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, limits);
     let began = Instant::now();
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     peer.say(said).await;
     let error = server.error().await;
     let after = began.elapsed().as_secs();
@@ -51,7 +52,7 @@ async fn a_peer_that_says_nothing_more_is_left() {
 async fn a_peer_that_waits_for_its_answer_is_not_idle() {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, Limits::new().idle_timeout(Some(SECOND)));
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     peer.say("wait\nhello\n").await;
     tokio::time::sleep(60 * SECOND).await;
     server.gate.open();
@@ -67,7 +68,7 @@ async fn a_peer_that_does_not_read_is_left() {
         .write_buffer(1024)
         .idle_timeout(None);
     let server = serve(binding, limits);
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     let (link, actor) = server.opened().await;
     let talk = async {
         // More than the stream and the buffers take.
@@ -95,7 +96,7 @@ async fn frames_that_are_too_large_are_refused_before_they_are_there() {
 async fn garbage_is_told_of() {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, Limits::new());
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     // Not UTF-8. What came before is answered.
     peer.write(b"hello\n\xff\xfe\n").await.unwrap();
     assert_eq!(peer.line().await, "hello");
@@ -109,7 +110,7 @@ async fn garbage_is_told_of() {
 async fn what_is_left_at_the_deadline_is_cut_off() {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, Limits::new().drain_timeout(4 * SECOND));
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     peer.say("hello\nwait\n").await;
     assert_eq!(peer.line().await, "hello");
     let began = Instant::now();

@@ -1,76 +1,21 @@
 //! Who gets in by TLS and who does not, for both roles; and new certificates without a restart.
-use crate::kit::{Kind, Server, serve, soon};
+use crate::kit::{Peer, Server, serve, soon};
+use crate::papers::{Authority, Paper};
+use crate::places::Kind;
 use actors_core::{Actor, Context, Error, Handler};
 use actors_net::{
     Client, ClientTls, Dial, Frame, Limits, Link, LinkEvent, NetAddr, NetError, ServerTls,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::SanType;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use tokio_rustls::rustls::{self, RootCertStore};
 use tokio_util::codec::LinesCodec;
-
-/// A certificate authority, whose certificates lie in a folder.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-/// A certificate and its key, in PEM files.
-#[derive(Clone)]
-struct Paper {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let own = params.self_signed(&key).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), own.pem()).unwrap();
-        let issuer = Issuer::new(params, key);
-        Self { issuer, folder }
-    }
-
-    fn certificate(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    fn sign(&self, name: &str) -> Paper {
-        self.sign_with(name, |_| {})
-    }
-
-    fn sign_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Paper {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let path = |kind| self.folder.path().join(format!("{name}.{kind}.pem"));
-        let paper = Paper {
-            certificate: path("certificate"),
-            key: path("key"),
-        };
-        std::fs::write(&paper.certificate, certificate.pem()).unwrap();
-        std::fs::write(&paper.key, key.serialize_pem()).unwrap();
-        paper
-    }
-
-    fn sign_expired(&self, name: &str) -> Paper {
-        self.sign_with(name, |params| {
-            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        })
-    }
-}
 
 fn server_tls(paper: &Paper) -> ServerTls {
     ServerTls::from_pem_files(&paper.certificate, &paper.key).unwrap()
@@ -348,7 +293,7 @@ fn files_that_cannot_be_used_are_named() {
             .expect("it has a cause")
             .to_string()
     };
-    let missing = ca.folder.path().join("missing.pem");
+    let missing = ca.path("missing.pem");
     assert!(error(&missing, &paper.key).contains("missing.pem"));
     assert!(error(&paper.certificate, &paper.certificate).contains("localhost.certificate.pem"));
     // What a key file holds is in no error.
@@ -373,7 +318,7 @@ async fn who_does_not_do_the_handshake_is_left() {
     let limits = Limits::new().handshake_timeout(Duration::from_secs(3));
     let server = serve(binding.tls(server_tls(&ca.sign("localhost"))), limits);
     let began = tokio::time::Instant::now();
-    let mut peer = place.peer().await;
+    let mut peer = Peer::at(&place).await;
     assert_eq!(peer.rest().await.unwrap(), "");
     assert_eq!(began.elapsed().as_secs(), 3);
     server.listener.kill();
