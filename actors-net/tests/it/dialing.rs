@@ -303,3 +303,28 @@ async fn pauses_grow_to_their_limit_and_are_random() {
     all.dedup();
     assert!(all.len() > 10, "not random: {all:?}");
 }
+
+#[actors_core::test(start_paused = true)]
+async fn many_that_lost_the_same_server_come_back_spread_over_the_pause() {
+    const MANY: usize = 2000;
+    let seed = 7;
+    println!("seed {seed}");
+    fastrand::seed(seed);
+    let mut all = Vec::new();
+    for _ in 0..MANY {
+        let refusing = Refusing::default();
+        let dial = Dial::via(refusing.clone()).pauses(5 * SECOND, 5 * SECOND);
+        all.push((Caller::spawn_with(dial).0, refusing));
+    }
+    tokio::time::sleep(10 * SECOND).await;
+    // When each has tried for the second time, in tenths of a second.
+    let mut tenths = [0; 50];
+    for (caller, refusing) in &all {
+        caller.kill();
+        let tries = refusing.0.lock().unwrap();
+        let pause = (tries[1] - tries[0]).as_millis() / 100;
+        tenths[usize::try_from(pause).unwrap().min(49)] += 1;
+    }
+    let most = tenths.iter().max().unwrap();
+    assert!(*most <= 2 * MANY / tenths.len(), "{tenths:?}");
+}
