@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 /// Where a listener of a test is.
 pub(crate) enum Place {
     Net(NetAddr),
-    Tls(Tls),
+    Tls(Box<Tls>),
     Pipes(PipesDoor),
     Memory(MemoryDoor),
 }
@@ -68,7 +68,7 @@ impl Kind {
             Self::Tls => {
                 let (binding, place) = at("127.0.0.1:0");
                 let (tls, place) = Tls::new(place);
-                (binding.tls(tls), Place::Tls(place))
+                (binding.tls(tls), Place::Tls(Box::new(place)))
             }
             Self::Pipes => {
                 let (listener, door) = pipes();
