@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A point that takes longer has none.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// A point that takes longer has none, and its side is not measured again for this row.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(options: &Options) -> Result<Results, String> {
     let programs = build(options.lto)?;
@@ -62,8 +62,9 @@ fn measure_row(
         Line::new(row.name, &title, row.unit, condition)
     };
     let mut lines: Vec<_> = row.parts.iter().map(line).collect();
+    let mut sides = options.sides.clone();
     for _ in 0..options.reps {
-        for side in &options.sides {
+        sides.retain(|side| {
             let mut command = match condition {
                 Condition::Free => Command::new(programs.join(side.package)),
                 Condition::Pinned => {
@@ -75,20 +76,28 @@ fn measure_row(
             command.args([row.name, side.variant]);
             command.args([options.workers.to_string(), options.share.to_string()]);
             match point(command) {
-                Ok(values) => {
+                Ok(Some(values)) => {
                     for (line, value) in lines.iter_mut().zip(values) {
                         line.add(side, value);
                     }
+                    true
                 }
-                Err(error) => eprintln!("{} of {}: {error}", row.name, side.name),
+                Ok(None) => {
+                    eprintln!("{} of {}: took more than {PATIENCE:?}", row.name, side.name);
+                    false
+                }
+                Err(error) => {
+                    eprintln!("{} of {}: {error}", row.name, side.name);
+                    true
+                }
             }
-        }
+        });
     }
     lines
 }
 
-/// Runs one; no values where the peer cannot do it.
-fn point(mut command: Command) -> Result<Vec<f64>, String> {
+/// Runs one; no values where the peer cannot do it, and `None` where it takes too long.
+fn point(mut command: Command) -> Result<Option<Vec<f64>>, String> {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let end = Instant::now() + PATIENCE;
@@ -101,7 +110,7 @@ fn point(mut command: Command) -> Result<Vec<f64>, String> {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("took more than {PATIENCE:?}"));
+            return Ok(None);
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -114,7 +123,7 @@ fn point(mut command: Command) -> Result<Vec<f64>, String> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let values: Result<_, _> = text.split_whitespace().map(str::parse).collect();
-    values.map_err(|_| format!("not numbers: {text}"))
+    values.map(Some).map_err(|_| format!("not numbers: {text}"))
 }
 
 fn can_pin() -> bool {
