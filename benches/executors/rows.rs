@@ -6,8 +6,9 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
-    /// How many times as fast as the peers it is to be; or the least value, where more is better.
-    pub(crate) target: Option<f64>,
+    /// How many times as fast as `concurrent.futures` it is to be; or the least value, where more is
+    /// better.
+    pub(crate) target: f64,
     pub(crate) better: Better,
     /// Whether `multiprocessing.Pool` can do it, too.
     pub(crate) multiprocessing: bool,
@@ -124,7 +125,7 @@ const fn row(
         name,
         title,
         unit,
-        target: Some(target),
+        target,
         better: Better::Less,
         multiprocessing: false,
         count,
