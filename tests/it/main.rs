@@ -32,6 +32,7 @@ mod registry;
 mod pools;
 mod processes;
 mod remote;
+mod resp;
 mod restart;
 mod service;
 mod shutdown;
