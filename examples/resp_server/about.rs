@@ -43,6 +43,7 @@ impl Session {
                 name = options.next();
                 check_name(name.unwrap_or_default())?;
             } else {
+                let option = command::quoted(option, usize::MAX);
                 let text = [b"ERR Syntax error in HELLO option '", option, b"'"];
                 return Err(text.concat().into());
             }

@@ -230,9 +230,10 @@ fn read_inline(source: &mut [u8], progress: &mut Progress) -> Step {
         [text @ .., b'\r'] => text,
         text => text,
     };
+    let before = progress.words.len();
     match split(text, begin, &mut progress.words) {
         Err(Unbalanced) => Step::fault("unbalanced quotes in request"),
-        Ok(()) if progress.words.is_empty() => Step::Nothing,
+        Ok(()) if progress.words.len() == before => Step::Nothing,
         Ok(()) => Step::Command,
     }
 }

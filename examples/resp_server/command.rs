@@ -99,6 +99,16 @@ const ONE: [i64; 3] = [1, 1, 1];
 const ALL: [i64; 3] = [1, -1, 1];
 const PAIRS: [i64; 3] = [1, -1, 2];
 
+const ANYTIME: &[&str] = &["loading", "stale"];
+const ANYTIME_FAST: &[&str] = &["loading", "stale", "fast"];
+const ALWAYS: &[&str] = &[
+    "noscript",
+    "loading",
+    "stale",
+    "fast",
+    "no_auth",
+    "allow_busy",
+];
 const READ: &[&str] = &["readonly"];
 const READ_FAST: &[&str] = &["readonly", "fast"];
 const WRITE: &[&str] = &["write"];
@@ -127,13 +137,13 @@ const fn spec(
 pub(crate) static SPECS: [Spec; 51] = [
     spec(Verb::Append, "append", 3, GROW_FAST, ONE),
     spec(Verb::Client, "client", -2, &[], NONE),
-    spec(Verb::Command, "command", -1, &["loading", "stale"], NONE),
+    spec(Verb::Command, "command", -1, ANYTIME, NONE),
     spec(Verb::Config, "config", -2, &[], NONE),
     spec(Verb::Dbsize, "dbsize", 1, READ_FAST, NONE),
     spec(Verb::Decr, "decr", 2, GROW_FAST, ONE),
     spec(Verb::Decrby, "decrby", 3, GROW_FAST, ONE),
     spec(Verb::Del, "del", -2, WRITE, ALL),
-    spec(Verb::Echo, "echo", 2, &["fast"], NONE),
+    spec(Verb::Echo, "echo", 2, ANYTIME_FAST, NONE),
     spec(Verb::Exists, "exists", -2, READ_FAST, ALL),
     spec(Verb::Expire, "expire", -3, WRITE_FAST, ONE),
     spec(Verb::Flushall, "flushall", -1, WRITE, NONE),
@@ -141,27 +151,14 @@ pub(crate) static SPECS: [Spec; 51] = [
     spec(Verb::Getdel, "getdel", 2, WRITE_FAST, ONE),
     spec(Verb::Getset, "getset", 3, GROW_FAST, ONE),
     spec(Verb::Hdel, "hdel", -3, WRITE_FAST, ONE),
-    spec(
-        Verb::Hello,
-        "hello",
-        -1,
-        &[
-            "noscript",
-            "loading",
-            "stale",
-            "fast",
-            "no_auth",
-            "allow_busy",
-        ],
-        NONE,
-    ),
+    spec(Verb::Hello, "hello", -1, ALWAYS, NONE),
     spec(Verb::Hget, "hget", 3, READ_FAST, ONE),
     spec(Verb::Hgetall, "hgetall", 2, READ, ONE),
     spec(Verb::Hlen, "hlen", 2, READ_FAST, ONE),
     spec(Verb::Hset, "hset", -4, GROW_FAST, ONE),
     spec(Verb::Incr, "incr", 2, GROW_FAST, ONE),
     spec(Verb::Incrby, "incrby", 3, GROW_FAST, ONE),
-    spec(Verb::Info, "info", -1, &["loading", "stale"], NONE),
+    spec(Verb::Info, "info", -1, ANYTIME, NONE),
     spec(Verb::Llen, "llen", 2, READ_FAST, ONE),
     spec(Verb::Lpop, "lpop", -2, WRITE_FAST, ONE),
     spec(Verb::Lpush, "lpush", -3, GROW_FAST, ONE),
@@ -179,31 +176,12 @@ pub(crate) static SPECS: [Spec; 51] = [
         &["pubsub", "loading", "stale", "fast"],
         NONE,
     ),
-    spec(
-        Verb::Quit,
-        "quit",
-        -1,
-        &[
-            "noscript",
-            "loading",
-            "stale",
-            "fast",
-            "no_auth",
-            "allow_busy",
-        ],
-        NONE,
-    ),
+    spec(Verb::Quit, "quit", -1, ALWAYS, NONE),
     spec(Verb::Rpop, "rpop", -2, WRITE_FAST, ONE),
     spec(Verb::Rpush, "rpush", -3, GROW_FAST, ONE),
     spec(Verb::Sadd, "sadd", -3, GROW_FAST, ONE),
     spec(Verb::Scard, "scard", 2, READ_FAST, ONE),
-    spec(
-        Verb::Select,
-        "select",
-        2,
-        &["loading", "stale", "fast"],
-        NONE,
-    ),
+    spec(Verb::Select, "select", 2, ANYTIME_FAST, NONE),
     spec(Verb::Set, "set", -3, GROW, ONE),
     spec(Verb::Setnx, "setnx", 3, GROW_FAST, ONE),
     spec(Verb::Sismember, "sismember", 3, READ_FAST, ONE),
@@ -302,19 +280,15 @@ impl Spec {
 
 /// Why a command is refused that is none.
 pub(crate) fn unknown(words: Words<'_>) -> Refusal {
-    let until_nul = |word: &[u8], most: usize| {
-        let end = word.iter().position(|byte| *byte == 0);
-        word[..end.unwrap_or(word.len()).min(most)].to_vec()
-    };
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend(until_nul(words.word(0), 128));
+    text.extend(quoted(words.word(0), 128));
     text.extend_from_slice(b"', with args beginning with: ");
     let mut shown = 0;
     for word in words.from(1) {
         if shown >= 128 {
             break;
         }
-        let word = until_nul(word, 128 - shown);
+        let word = quoted(word, 128 - shown);
         shown += word.len() + 3;
         text.push(b'\'');
         text.extend(word);
@@ -326,7 +300,13 @@ pub(crate) fn unknown(words: Words<'_>) -> Refusal {
 /// Why a subcommand is refused that is none.
 pub(crate) fn unknown_subcommand(of: &str, name: &[u8]) -> Refusal {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(&name[..name.len().min(128)]);
+    text.extend(quoted(name, 128));
     text.extend(format!("'. Try {} HELP.", of.to_uppercase()).bytes());
     text.into()
+}
+
+/// So much of a word as Redis repeats in a text: up to its first zero byte.
+pub(crate) fn quoted(word: &[u8], most: usize) -> &[u8] {
+    let end = word.iter().position(|byte| *byte == 0);
+    &word[..end.unwrap_or(word.len()).min(most)]
 }

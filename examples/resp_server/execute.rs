@@ -1,6 +1,6 @@
 //! What the commands do to the keys of one shard.
 use crate::codec::{Words, integer};
-use crate::command::Verb;
+use crate::command::{Verb, quoted};
 use crate::keyspace::Keyspace;
 use crate::resp::{NOT_AN_INTEGER, Refusal, SYNTAX, Writer};
 use crate::values::{Fields, List, Members, Text};
@@ -334,7 +334,10 @@ fn expire(
             _ if is(b"XX") => &mut only_ending,
             _ if is(b"GT") => &mut only_later,
             _ if is(b"LT") => &mut only_earlier,
-            _ => return Err([b"ERR Unsupported option ", word].concat().into()),
+            _ => {
+                let option = quoted(word, usize::MAX);
+                return Err([b"ERR Unsupported option ", option].concat().into());
+            }
         };
         *option = true;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) enum Reply {
     Line(u8, Vec<u8>),
     Bulk(u8, Option<Vec<u8>>),
-    Many(u8, Option<Vec<Reply>>),
+    Many(u8, Option<Vec<Self>>),
 }
 
 impl Reply {
