@@ -38,12 +38,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let options = Options::from_args(std::env::args().skip(1))?;
-    let results = if options.from_json {
-        results::Results::read(&options.json)?
-    } else {
-        let results = measure::measure(&options)?;
-        results.write(&options.json)?;
-        results
+    let results = match options.from_json {
+        true => results::Results::read(&options.json)?,
+        false => measure::measure(&options)?,
     };
     if options.write {
         chart::write(&results)?;

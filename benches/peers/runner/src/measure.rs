@@ -26,6 +26,8 @@ pub(crate) fn measure(options: &Options) -> Result<Results, String> {
             let lines = measure_row(options, &programs, row, *condition);
             lines.iter().for_each(print);
             results.lines.extend(lines);
+            // What there is, should somebody end it early.
+            results.write(&options.json)?;
         }
     }
     Ok(results)
