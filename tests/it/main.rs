@@ -37,6 +37,7 @@ mod restart;
 mod service;
 mod shutdown;
 mod sight;
+mod sockets;
 mod subprocess;
 mod supervise;
 mod timers;
