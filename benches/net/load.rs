@@ -1,5 +1,6 @@
 //! The load: the same for both sides.
 use crate::rows::Who;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,16 @@ impl Server {
         let address = line.trim().parse();
         let address = address.map_err(|_| format!("not an address: {line}"))?;
         Ok(Self { child, address })
+    }
+
+    /// How many bytes of memory the server has.
+    pub(crate) fn resident(&self) -> Result<f64, String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.map_err(|error| error.to_string())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        let kib = kib.and_then(|kib| kib.parse::<f64>().ok());
+        Ok(1024.0 * kib.ok_or("no memory is told")?)
     }
 
     /// How long the server has been computing, in itself and in the system.
@@ -70,6 +81,33 @@ pub(crate) async fn echo(
     let began = Instant::now();
     let said = talk(&mut peers, depth, lines).await?;
     Ok(said as f64 / began.elapsed().as_secs_f64() / 1e3)
+}
+
+/// Opens so many connections, which say a line each and then nothing. They last as long as they are
+/// held.
+pub(crate) async fn idle(server: SocketAddr, connections: usize) -> Result<Vec<TcpStream>, String> {
+    let mut peers = Vec::new();
+    for _ in 0..connections {
+        let stream = TcpStream::connect(server).await;
+        peers.push(stream.map_err(|error| error.to_string())?);
+    }
+    talk(&mut peers, 1, connections).await?;
+    Ok(peers)
+}
+
+/// As many descriptors as this process and its children may have.
+pub(crate) fn more_descriptors(wanted: usize) -> Result<(), String> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    if most.is_some_and(|most| most < wanted as u64) {
+        return Err(format!(
+            "{wanted} descriptors are needed; `ulimit -Hn` allows fewer"
+        ));
+    }
+    let all = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Nofile, all).map_err(|error| error.to_string())
 }
 
 async fn talk(peers: &mut Vec<TcpStream>, depth: usize, lines: usize) -> Result<usize, String> {

@@ -8,6 +8,7 @@
 //!
 //! Each measurement has a server and a load generator that are processes of their own, fresh each
 //! time, ours and the reference in turn. The load generator is the same for both.
+mod clients;
 mod load;
 mod measure;
 mod ours;

@@ -1,7 +1,9 @@
 //! What is measured.
+use crate::clients::{self, Client};
 use crate::load::{self, Server};
 use crate::{ours, reference};
 use std::fmt;
+use std::future::Future;
 use tokio::runtime::{Builder, Runtime};
 
 /// Whose server or client it is.
@@ -32,12 +34,18 @@ impl Who {
 pub(crate) enum Target {
     /// So much of the reference's rate.
     Rate(f64),
+    /// At most so much of the reference's time.
+    Time(f64),
+    /// At most so much, whatever the reference has.
+    Most(f64),
 }
 
 impl Target {
-    pub(crate) fn reached(&self, ratio: f64, _ours: f64) -> bool {
+    pub(crate) fn reached(&self, ratio: f64, ours: f64) -> bool {
         match self {
             Self::Rate(least) => ratio >= *least,
+            Self::Time(most) => ratio <= *most,
+            Self::Most(most) => ours <= *most,
         }
     }
 }
@@ -46,6 +54,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rate(least) => write!(f, ">= {least:.2}"),
+            Self::Time(most) => write!(f, "<= {most:.2}"),
+            Self::Most(most) => write!(f, "<= {most} each"),
         }
     }
 }
@@ -59,7 +69,7 @@ pub(crate) struct Row {
     measure: fn(Who, bool) -> Result<f64, String>,
 }
 
-pub(crate) static ROWS: [Row; 4] = [
+pub(crate) static ROWS: [Row; 7] = [
     Row {
         name: "echo-1",
         title: "echo, 50 connections, one line at a time",
@@ -88,6 +98,27 @@ pub(crate) static ROWS: [Row; 4] = [
         unit: "klines/s",
         target: Target::Rate(0.90),
         measure: |who, smoke| echo_cpu(who, 32, if smoke { 320_000 } else { 3_200_000 }),
+    },
+    Row {
+        name: "client-1000",
+        title: "client, 1,000 requests in flight",
+        unit: "k/s",
+        target: Target::Rate(0.70),
+        measure: |who, smoke| at_once(who, if smoke { 10_000 } else { 400_000 }),
+    },
+    Row {
+        name: "client-1",
+        title: "client, one request after the other, median",
+        unit: "us",
+        target: Target::Time(1.20),
+        measure: |who, smoke| one_by_one(who, if smoke { 100 } else { 20_000 }),
+    },
+    Row {
+        name: "idle",
+        title: "10,000 idle connections, resident",
+        unit: "bytes",
+        target: Target::Most(12_288.0),
+        measure: |who, smoke| idle(who, if smoke { 100 } else { 10_000 }),
     },
 ];
 
@@ -130,6 +161,40 @@ fn echo_cpu(who: Who, depth: usize, lines: usize) -> Result<f64, String> {
     // Warmed up by a tenth.
     let lines = (lines + lines / 10) as f64;
     Ok(lines / (server.cpu_seconds()? - before).max(0.01) / 1e3)
+}
+
+/// The server is the same for both clients.
+fn with_client<F: Future<Output = Result<f64, String>>>(
+    who: Who,
+    load: impl FnOnce(Client) -> F,
+) -> Result<f64, String> {
+    let server = Server::start(Who::Tokio)?;
+    workers()?.block_on(async {
+        let client = Client::connect(who, server.address).await?;
+        load(client).await
+    })
+}
+
+fn at_once(who: Who, requests: usize) -> Result<f64, String> {
+    with_client(who, |client| clients::at_once(client, 1000, requests))
+}
+
+fn one_by_one(who: Who, requests: usize) -> Result<f64, String> {
+    with_client(who, |client| clients::one_by_one(client, requests))
+}
+
+fn idle(who: Who, connections: usize) -> Result<f64, String> {
+    load::more_descriptors(connections + 100)?;
+    let server = Server::start(who)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        // What there is once for all is there.
+        drop(load::idle(server.address, 50).await?);
+        let before = server.resident()?;
+        let peers = load::idle(server.address, connections).await?;
+        Ok((server.resident()? - before) / peers.len() as f64)
+    })
 }
 
 fn workers() -> Result<Runtime, String> {
