@@ -178,7 +178,11 @@ impl<Q: Send + 'static, R: Send + 'static> Client<Q, R> {
                     _answer: PhantomData,
                 })
                 .await;
-            asked.unwrap_or_else(|error| Err(ClientError::Stopped(error)))
+            asked.unwrap_or_else(|error| match error {
+                // The deadline of the handler that asks, which is before the client's patience ends.
+                AskError::TimedOut { .. } => Err(ClientError::TimedOut),
+                error => Err(ClientError::Stopped(error)),
+            })
         };
         match self.patience {
             None => asking.await,

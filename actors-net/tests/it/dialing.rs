@@ -1,7 +1,7 @@
 //! Connecting, connecting again, and requests with their answers.
 use crate::kit::{serve, soon};
 use crate::places::Kind;
-use actors_core::{Actor, Addr, Context, Error, Handler, handlers};
+use actors_core::{Actor, Addr, AskError, Context, Error, Handler, handlers};
 use actors_net::{
     Client, ClientError, Connector, Dial, Frame, Limits, Link, LinkError, LinkEvent,
     MemoryListener, NetAddr, Stream, memory_listener,
@@ -118,6 +118,47 @@ async fn a_late_answer_is_not_taken_for_that_of_another_request() {
         assert_eq!(patient.ask("next".into()).await.unwrap(), "next");
     };
     let (_line, ()) = tokio::join!(soon(server), soon(asking));
+}
+
+/// Asks a client for others, and tells how that went.
+struct Middleman(Client<String, String>, mpsc::UnboundedSender<String>);
+
+impl Actor for Middleman {}
+
+#[handlers]
+impl Middleman {
+    async fn pass(&mut self, request: String) -> Result<String, ClientError> {
+        let answer = self.0.ask(request).await;
+        let _ = self.1.send(format!("{answer:?}"));
+        answer
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn a_request_of_a_handler_ends_with_the_handlers_deadline() {
+    let (mut listener, door) = memory_listener(1024);
+    let (told, mut hears) = mpsc::unbounded_channel();
+    let middleman = Middleman(client(Dial::via(door).keep_while_down()), told).spawn();
+    let began = Instant::now();
+    let asked = middleman
+        .pass("1".into())
+        .timeout(3 * SECOND)
+        .post()
+        .unwrap();
+    let mut line = Line::accept(&mut listener).await;
+    assert_eq!(line.hears().await, "1");
+    let error = soon(asked).await.unwrap_err();
+    assert!(matches!(error, AskError::TimedOut { .. }), "{error:?}");
+    // The handler itself has learned it at the same time, and is free.
+    assert_eq!(soon(hears.recv()).await.unwrap(), "Err(TimedOut)");
+    let server = async {
+        assert_eq!(line.hears().await, "2");
+        line.says("one").await;
+        line.says("two").await;
+    };
+    let (answer, ()) = tokio::join!(middleman.pass("2".into()), soon(server));
+    assert_eq!(answer.unwrap().unwrap(), "two");
+    assert_eq!(began.elapsed().as_secs(), 3);
 }
 
 #[actors_core::test(start_paused = true)]
