@@ -1,4 +1,8 @@
 //! `Dial`: connecting, and connecting again, for an actor.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
+)]
 use crate::codec::Inbound;
 use crate::connection::{self, End, Frame};
 use crate::error::{NetError, Waited};

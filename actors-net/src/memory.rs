@@ -1,4 +1,8 @@
 //! Streams in memory, for tests and for two parts of one program.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
+)]
 use crate::address::NetAddr;
 use crate::stream::Stream;
 use crate::transport::{Acceptor, Connector};

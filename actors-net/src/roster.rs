@@ -1,4 +1,8 @@
 //! `Roster`: how many are connected, in total and of each peer.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
+)]
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;

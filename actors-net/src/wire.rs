@@ -3,6 +3,10 @@
 //! A frame is its length (four bytes, little-endian, of what follows), a byte that says what it is,
 //! and the rest. Both ends are the same program, or programs that were built of the same sources, so
 //! there are no versions; both read with a limit.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
+)]
 use postcard::ser_flavors::Flavor;
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use std::any::Any;
@@ -66,6 +70,10 @@ type SetupParts = (
 );
 
 impl Setup {
+    #[allow(
+        clippy::expect_used,
+        reason = "of our own data, and not of bytes that came"
+    )]
     pub(crate) fn frame(&self) -> Vec<u8> {
         let parts = (
             self.memory,
