@@ -165,11 +165,6 @@ pub use workers::{PoolOptions, WorkerPool};
 #[doc = include_str!("../ARCHITECTURE.md")]
 pub(crate) mod architecture {}
 
-/// Runs the programs of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub(crate) mod readme {}
-
 /// For the code that the macros write, and for `actors-net`.
 #[doc(hidden)]
 pub mod __private {

@@ -70,6 +70,16 @@ pub use worker::init;
 #[doc = include_str!("../guide.md")]
 pub mod guide {}
 
+/// The map of this crate. Here so that its links are checked.
+#[cfg(doc)]
+#[doc = include_str!("../ARCHITECTURE.md")]
+pub(crate) mod architecture {}
+
+/// Runs the programs of the README, which use this crate and the one below.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub(crate) mod readme {}
+
 /// For the code that the macros write.
 #[doc(hidden)]
 pub mod __private {
