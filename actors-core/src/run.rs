@@ -155,14 +155,14 @@ pub(crate) fn run<A: 'static, P: Threads>(
             Some(hook) => rx.perform::<P>(live, hook).await,
             None => rx.perform_nothing(),
         };
-        let is_up = life.note(begun);
+        let is_up = life.note(begun, own_reason_of);
         if is_up {
             announce(life.rx.keep().beside(), life.up.take());
             if let Some((rx, live)) = life.parts() {
                 // Should it end without a word, it was killed: with its runtime.
                 live.ctx.reason = None;
                 let drained = rx.drain::<P>(live).await;
-                life.note(drained);
+                life.note(drained, reason_of);
             }
             let cell = life.rx.keep().beside();
             cell.scope_if_any(Scope::abort_streams);
@@ -176,7 +176,7 @@ pub(crate) fn run<A: 'static, P: Threads>(
                 if let Some(hook) = hooks.stopped() {
                     let finished = rx.perform::<P>(live, hook).await;
                     if is_well {
-                        life.note(finished);
+                        life.note(finished, reason_of);
                     }
                 }
             }
@@ -195,12 +195,12 @@ impl<A: 'static> Life<A> {
         self.live.as_mut().map(|live| (&mut self.rx, live))
     }
 
-    /// Notes how a part of the life went. True: well.
-    fn note(&mut self, end: End) -> bool {
+    /// Notes how a part of the life went, as `reason` sees it. True: well.
+    fn note(&mut self, end: End, reason: fn(End, &mut Context<A>) -> StopReason) -> bool {
         let Some(live) = &mut self.live else {
             return false;
         };
-        let reason = reason_of(end, &mut live.ctx);
+        let reason = reason(end, &mut live.ctx);
         let is_well = reason.is_normal();
         live.ctx.reason = Some(reason);
         is_well
@@ -220,14 +220,25 @@ pub(crate) fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
     }
 }
 
+/// Why a part of the life ended; what others said counts where the actor itself has no reason to fail.
 pub(crate) fn reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
+    let told = match end {
+        End::Drained | End::StopNow => told(ctx.cell()),
+        End::Killed | End::Panicked(_) => None,
+    };
+    match (own_reason_of(end, ctx), told) {
+        (StopReason::Normal, Some(error)) => StopReason::failed(error),
+        (reason, _) => reason,
+    }
+}
+
+/// The same by what the actor itself has done. For `started`: who is told to stop meanwhile has not
+/// failed to start, and handles first what it has accepted.
+pub(crate) fn own_reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
     match end {
         End::Killed => StopReason::Killed,
         End::Panicked(text) => StopReason::Panicked(text),
-        End::Drained | End::StopNow => match (ctx.reason.take(), told(ctx.cell())) {
-            (None | Some(StopReason::Normal), Some(error)) => StopReason::failed(error),
-            (reason, _) => reason.unwrap_or(StopReason::Normal),
-        },
+        End::Drained | End::StopNow => ctx.reason.take().unwrap_or(StopReason::Normal),
     }
 }
 

@@ -429,3 +429,49 @@ async fn to_stop_with_an_error_the_mail_is_handled_and_the_first_error_counts() 
     );
     assert!(log.all().into_iter().eq(0..MANY));
 }
+
+/// Says when its `started` runs, and waits there.
+struct Slow {
+    gate: Gate,
+    log: Log,
+}
+
+impl Actor for Slow {
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), Error> {
+        self.gate.pass().await;
+        Ok(())
+    }
+
+    async fn stopped(&mut self, _: &mut Context<Self>, _: &StopReason) {
+        self.log.add(STOPPED);
+    }
+}
+
+#[handlers]
+impl Slow {
+    fn write(&mut self, n: u32) {
+        self.log.add(n);
+    }
+}
+
+/// Who is told to stop while it starts has not failed to start.
+#[actors_core::test]
+async fn to_stop_with_an_error_before_it_has_started_loses_no_mail() {
+    let _alone = alone().await;
+    let (gate, log) = (Gate::new(), Log::default());
+    let slow = Slow {
+        gate: gate.clone(),
+        log: log.clone(),
+    }
+    .spawn();
+    slow.tell(Write { n: 1 }).unwrap();
+    soon(gate.entered()).await;
+    slow.stop_with("the line went dead");
+    gate.open();
+    let reason = soon(slow.stopped()).await;
+    assert!(
+        matches!(&reason, StopReason::Failed(error) if error.to_string() == "the line went dead"),
+        "{reason}"
+    );
+    assert_eq!(log.all(), [1, STOPPED]);
+}

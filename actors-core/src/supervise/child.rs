@@ -9,8 +9,8 @@ use crate::cell::{ActorState, Cell, Context, Live, Renewed};
 use crate::error::{StartTimedOut, StopReason};
 use crate::mailbox::{AnyThread, AnyTx, Keep, panic_text};
 use crate::run::{
-    AFTER_KILL, Hooks, Life, announce, forget_watch, log_failure, reason_of, stop_children,
-    tell_stopped,
+    AFTER_KILL, Hooks, Life, announce, forget_watch, log_failure, own_reason_of, reason_of,
+    stop_children, tell_stopped,
 };
 use crate::scope::Scope;
 use std::future::{Future, poll_fn};
@@ -228,7 +228,7 @@ async fn begin<A: Actor, Form: 'static>(
         Some(hook) => rx.perform::<AnyThread>(live, hook).await,
         None => rx.perform_nothing(),
     };
-    match reason_of(begun, &mut live.ctx) {
+    match own_reason_of(begun, &mut live.ctx) {
         StopReason::Normal => Ok(()),
         reason => Err(reason),
     }
