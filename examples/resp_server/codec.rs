@@ -355,6 +355,11 @@ impl Decoder for Codec {
         }
         let mut progress = mem::take(&mut self.progress);
         let mut batch = Batch::default();
+        if progress.words.capacity() == 0 && !source.is_empty() {
+            // What many commands together have; more grows as it comes.
+            progress.words.reserve(source.len().min(BATCH) / 12 + 1);
+            batch.ends.reserve(source.len().min(BATCH) / 32 + 1);
+        }
         // Where the last whole command ends.
         let mut whole = 0;
         let mut words = 0;

@@ -35,9 +35,11 @@ use crate::shard::{DATABASES, Shard, Sharding};
 use actors_core::{ChildOptions, Error, SpawnOptions, Supervisor};
 use actors_net::{Limits, Listener, NetError};
 use clap::Parser;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
+use tracing::level_filters::LevelFilter;
 
 /// Serves Redis clients from memory.
 #[derive(Parser)]
@@ -70,6 +72,11 @@ struct Options {
     /// After how many seconds without a command a client is let go; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     timeout: u64,
+
+    /// What is logged, on standard error. From `info` on, each turn of an actor takes note of where
+    /// it is, which costs
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: LevelFilter,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -86,15 +93,17 @@ const STOP: Duration = Duration::from_secs(10);
 const MAILBOX: usize = 4096;
 
 fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
     let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(options.log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     runtime(options.threads)?.block_on(serve(options))
 }
 
 /// With one thread there is nobody to share work with, so none of the cost of sharing it.
-fn runtime(threads: usize) -> std::io::Result<Runtime> {
+fn runtime(threads: usize) -> io::Result<Runtime> {
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),

@@ -5,7 +5,7 @@ use crate::outlet::{FULL, Over, hand_over};
 use crate::resp::Writer;
 use crate::server::Server;
 use crate::shard::{Answers, Pick, Work};
-use actors_core::AskError;
+use actors_core::{Ask, AskError};
 use actors_net::Link;
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
@@ -101,99 +101,111 @@ impl Plan {
     }
 
     /// Lets the shards carry out all commands, and writes the answers in the order of the commands.
-    pub(crate) async fn carry_out(
-        &mut self,
-        batch: &Arc<Batch>,
-        database: usize,
-        server: &Server,
-        out: &mut Writer,
-        link: &Link<BytesMut>,
-    ) -> Result<(), Over> {
-        if self.parts.is_empty() {
-            return Ok(());
+    pub(crate) async fn carry_out(&mut self, errand: Errand<'_>) -> Result<(), Over> {
+        match (self.only, self.is_joined) {
+            (Some(shard), false) => self.carry_out_alone(shard, errand).await?,
+            _ if self.parts.is_empty() => return Ok(()),
+            // Boxed: it is large, and mostly not needed.
+            _ => Box::pin(self.carry_out_together(errand)).await?,
         }
-        let protocol = out.protocol;
-        let work = |picks, cut| Work {
-            batch: Arc::clone(batch),
-            picks,
-            database,
-            protocol,
-            cut,
-        };
-        if let (Some(shard), false) = (self.only, self.is_joined) {
-            // One after the other from one shard: the answers are what is to be written.
-            let mut picks = mem::take(&mut self.picks[shard]);
-            loop {
-                let answers = server.shards[shard].ask(work(picks, false)).await?;
-                out.append(answers.bytes);
-                hand_over(link, out, FULL).await?;
-                picks = answers.left;
-                if picks.is_empty() {
-                    // Its memory is there for the next.
-                    self.picks[shard] = picks;
-                    self.clear();
-                    return Ok(());
-                }
-            }
-        }
-        let asked = self.picks.iter_mut().zip(&server.shards);
-        let asks = asked.map(async |(picks, shard)| {
+        self.parts.clear();
+        self.is_joined = false;
+        self.only = None;
+        Ok(())
+    }
+
+    /// One shard has all keys: what it answers is what is to be written.
+    async fn carry_out_alone(&mut self, shard: usize, errand: Errand<'_>) -> Result<(), Over> {
+        let mut picks = mem::take(&mut self.picks[shard]);
+        loop {
+            let answers = errand.ask(shard, picks, false).await?;
+            errand.out.append(answers.bytes);
+            hand_over(errand.link, errand.out, FULL).await?;
+            picks = answers.left;
             if picks.is_empty() {
-                return Ok(Cursor::default());
+                // Its memory is there for the next.
+                self.picks[shard] = picks;
+                return Ok(());
             }
-            let answers = shard.ask(work(mem::take(picks), true)).await?;
-            Ok::<_, AskError>(Cursor::from(answers))
-        });
+        }
+    }
+
+    /// The answers of several shards, put in order, and together where they are parts of one.
+    async fn carry_out_together(&mut self, errand: Errand<'_>) -> Result<(), Over> {
+        let asks = self
+            .picks
+            .iter_mut()
+            .enumerate()
+            .map(async |(shard, picks)| {
+                if picks.is_empty() {
+                    return Ok(Cursor::default());
+                }
+                let answers = errand.ask(shard, mem::take(picks), true).await?;
+                Ok::<_, AskError>(Cursor::from(answers))
+            });
         let mut cursors = try_join_all(asks).await?;
         for part in mem::take(&mut self.parts) {
-            let words = batch.command(part.number);
+            let words = errand.batch.command(part.number);
             let join = match part.spec.place() {
                 Place::Keys(join) | Place::Everywhere(join) => join,
                 Place::Key | Place::Session => {
-                    let cursor = &mut cursors[part.shard];
-                    let answer = cursor.next(part.shard, server, &work).await?;
-                    out.bytes.extend_from_slice(answer);
-                    hand_over(link, out, FULL).await?;
+                    let answer = cursors[part.shard].next(part.shard, &errand).await?;
+                    errand.out.bytes.extend_from_slice(answer);
+                    hand_over(errand.link, errand.out, FULL).await?;
                     continue;
                 }
             };
             if join == Join::Each {
-                out.array(words.len() - 1);
+                errand.out.array(words.len() - 1);
                 for key in words.from(1) {
-                    let shard = server.sharding.of(key);
-                    let answer = cursors[shard].next(shard, server, &work).await?;
-                    out.bytes.extend_from_slice(answer);
-                    hand_over(link, out, FULL).await?;
+                    let shard = errand.server.sharding.of(key);
+                    let answer = cursors[shard].next(shard, &errand).await?;
+                    errand.out.bytes.extend_from_slice(answer);
+                    hand_over(errand.link, errand.out, FULL).await?;
                 }
                 continue;
             }
-            self.find_parts(part.spec, words, server);
+            self.find_parts(part.spec, words, errand.server);
             let mut sum = 0;
             for (shard, cursor) in cursors.iter_mut().enumerate() {
                 if !self.has_part[shard] {
                     continue;
                 }
-                let answer = cursor.next(shard, server, &work).await?;
+                let answer = cursor.next(shard, &errand).await?;
                 // `:1` and a line's end, where it is a number.
                 let number = answer.get(1..answer.len().saturating_sub(2));
                 sum += number.and_then(integer).unwrap_or(0);
             }
             match join {
-                Join::Sum => out.integer(sum),
-                Join::Any | Join::Each => out.ok(),
+                Join::Sum => errand.out.integer(sum),
+                Join::Any | Join::Each => errand.out.ok(),
             }
         }
         for (picks, cursor) in self.picks.iter_mut().zip(cursors) {
             *picks = cursor.answers.left;
         }
-        self.clear();
         Ok(())
     }
+}
 
-    fn clear(&mut self) {
-        self.parts.clear();
-        self.is_joined = false;
-        self.only = None;
+/// For whom a plan is carried out.
+pub(crate) struct Errand<'a> {
+    pub(crate) batch: &'a Arc<Batch>,
+    pub(crate) database: usize,
+    pub(crate) server: &'a Server,
+    pub(crate) out: &'a mut Writer,
+    pub(crate) link: &'a Link<BytesMut>,
+}
+
+impl Errand<'_> {
+    fn ask(&self, shard: usize, picks: Vec<Pick>, cut: bool) -> Ask<'_, Answers> {
+        self.server.shards[shard].ask(Work {
+            batch: Arc::clone(self.batch),
+            picks,
+            database: self.database,
+            protocol: self.out.protocol,
+            cut,
+        })
     }
 }
 
@@ -209,15 +221,10 @@ impl From<Answers> for Cursor {
 
 impl Cursor {
     /// The next answer; the shard is asked again when it has paused.
-    async fn next(
-        &mut self,
-        shard: usize,
-        server: &Server,
-        work: impl Fn(Vec<Pick>, bool) -> Work,
-    ) -> Result<&[u8], AskError> {
+    async fn next(&mut self, shard: usize, errand: &Errand<'_>) -> Result<&[u8], AskError> {
         if self.next == self.answers.ends.len() {
             let left = mem::take(&mut self.answers.left);
-            *self = server.shards[shard].ask(work(left, true)).await?.into();
+            *self = errand.ask(shard, left, true).await?.into();
         }
         let begin = mem::replace(&mut self.begin, self.answers.ends[self.next]);
         self.next += 1;

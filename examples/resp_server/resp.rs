@@ -59,8 +59,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(protocol: Protocol) -> Self {
+        Self::with_capacity(protocol, 0)
+    }
+
+    pub(crate) fn with_capacity(protocol: Protocol, bytes: usize) -> Self {
         Self {
-            bytes: BytesMut::new(),
+            bytes: BytesMut::with_capacity(bytes),
             protocol,
         }
     }
@@ -168,6 +172,7 @@ impl Writer {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
+        self.bytes.reserve(text.len() + 3);
         self.bytes.extend_from_slice(&[kind]);
         self.bytes.extend_from_slice(text);
         self.bytes.extend_from_slice(b"\r\n");

@@ -3,7 +3,7 @@ use crate::codec::{Batch, Words, integer};
 use crate::command::{self, Place, Spec, Verb};
 use crate::execute::len;
 use crate::outlet::{Over, hand_over};
-use crate::plan::Plan;
+use crate::plan::{Errand, Plan};
 use crate::pubsub::{Publication, Publish, Subscribe, Unsubscribe};
 use crate::resp::{NOT_AN_INTEGER, Protocol, Refusal, Writer};
 use crate::server::{Seat, Server};
@@ -57,7 +57,9 @@ impl Session {
                 Ok(spec) => {
                     // What comes before has happened, for everybody.
                     self.carry_out(&batch).await?;
-                    if let Err(refusal) = self.execute(spec, words, ctx).await? {
+                    // Boxed: else each batch would have room for it.
+                    let executed = Box::pin(self.execute(spec, words, ctx));
+                    if let Err(refusal) = executed.await? {
                         self.out.refusal(&refusal);
                     }
                 }
@@ -102,9 +104,14 @@ impl Session {
 
     /// Has the planned commands carried out by the shards.
     async fn carry_out(&mut self, batch: &Arc<Batch>) -> Result<(), Over> {
-        let (server, out) = (&self.server, &mut self.out);
-        let done = (self.plan).carry_out(batch, self.database, server, out, &self.link);
-        done.await
+        let errand = Errand {
+            batch,
+            database: self.database,
+            server: &self.server,
+            out: &mut self.out,
+            link: &self.link,
+        };
+        self.plan.carry_out(errand).await
     }
 
     /// Carries out a command that concerns no key.

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(crate) const DATABASES: usize = 16;
 /// A shard pauses once its answers are so long, and goes on when it is asked to.
 const LONG: usize = 256 << 10;
+/// How long most answers are, at most.
+const ROOM: usize = 32;
 /// How many keys a shard removes at a time.
 const SWEEP: usize = 256;
 /// A timer that is set for later is set anew by then.
@@ -191,7 +193,7 @@ impl Handler<Work> for Shard {
     async fn handle(&mut self, mut work: Work, ctx: &mut Context<Self>) -> Answers {
         let now = self.clock.now();
         let mut out = Out {
-            writer: Writer::new(work.protocol),
+            writer: Writer::with_capacity(work.protocol, ROOM * work.picks.len()),
             ends: work.cut.then(Vec::new),
         };
         let mut done = 0;
