@@ -42,7 +42,8 @@ impl<T> Link<T> {
     pub async fn send(&self, frame: T) -> Result<(), LinkError<T>> {
         match self.try_send(frame) {
             Ok(()) => Ok(()),
-            Err(TryLinkError::Full(frame)) => self.send_later(frame).await,
+            // Boxed: what is mostly not needed would make each handler that sends larger.
+            Err(TryLinkError::Full(frame)) => Box::pin(self.send_later(frame)).await,
             Err(TryLinkError::Closed(frame)) => Err(LinkError::Closed(frame)),
             Err(TryLinkError::Encode(error)) => Err(LinkError::Encode(error)),
         }
