@@ -137,7 +137,7 @@ impl Codec {
             let count = match line(source, progress.at) {
                 Line::Whole(count, next) => {
                     progress.at = next;
-                    integer(count).filter(|count| *count <= MOST_WORDS)
+                    count.filter(|count| *count <= MOST_WORDS)
                 }
                 Line::Incomplete => return Step::Incomplete,
                 Line::TooLong => return Step::fault("too big mbulk count string"),
@@ -160,7 +160,7 @@ impl Codec {
                     return Step::Fault([b"expected '$', got '", &[*other][..], b"'"].concat());
                 }
             }
-            let len = integer(len).filter(|len| (0..=self.largest_word).contains(len));
+            let len = len.filter(|len| (0..=self.largest_word).contains(len));
             let Some(len) = len.and_then(|len| usize::try_from(len).ok()) else {
                 return Step::fault("invalid bulk length");
             };
@@ -193,20 +193,25 @@ impl Step {
     }
 }
 
-enum Line<'a> {
-    /// Without its first byte, and where the next begins.
-    Whole(&'a [u8], usize),
+/// A line that says how many there are of something.
+enum Line {
+    /// The number behind its first byte, if it is one, and where the next line begins.
+    Whole(Option<i64>, usize),
     Incomplete,
     TooLong,
 }
 
-fn line(source: &[u8], at: usize) -> Line<'_> {
+fn line(source: &[u8], at: usize) -> Line {
     let rest = source.get(at..).unwrap_or_default();
+    if let [_, digit @ b'0'..=b'9', b'\r', _, ..] = rest {
+        // Most lines.
+        return Line::Whole(Some(i64::from(*digit - b'0')), at + 4);
+    }
     match rest.iter().position(|byte| *byte == b'\r') {
         // What follows the first half of a line's end is taken for the second.
         Some(end) if end + 1 < rest.len() => {
             let line = rest.get(1..end).unwrap_or_default();
-            Line::Whole(line, at + end + 2)
+            Line::Whole(integer(line), at + end + 2)
         }
         None if rest.len() > LONGEST_LINE => Line::TooLong,
         _ => Line::Incomplete,

@@ -44,10 +44,9 @@ impl Session {
         }
     }
 
-    async fn serve(&mut self, batch: Batch, ctx: &Context<Self>) -> Result<(), Over> {
+    async fn serve(&mut self, batch: &Arc<Batch>, ctx: &Context<Self>) -> Result<(), Over> {
         let commands = &self.server.counts.commands;
         commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        let batch = Arc::new(batch);
         for number in 0..batch.len() {
             let words = batch.command(number);
             match self.look_up(words) {
@@ -56,7 +55,7 @@ impl Session {
                 }
                 Ok(spec) => {
                     // What comes before has happened, for everybody.
-                    self.carry_out(&batch).await?;
+                    self.carry_out(batch).await?;
                     // Boxed: else each batch would have room for it.
                     let executed = Box::pin(self.execute(spec, words, ctx));
                     if let Err(refusal) = executed.await? {
@@ -64,12 +63,12 @@ impl Session {
                     }
                 }
                 Err(refusal) => {
-                    self.carry_out(&batch).await?;
+                    self.carry_out(batch).await?;
                     self.out.refusal(&refusal);
                 }
             }
         }
-        self.carry_out(&batch).await?;
+        self.carry_out(batch).await?;
         if let Some(fault) = batch.fault() {
             let text = [b"ERR Protocol error: ", fault].concat();
             self.out.refusal(&text.into());
@@ -229,7 +228,7 @@ impl Session {
 
 impl Handler<Frame<Batch>> for Session {
     async fn handle(&mut self, Frame(batch): Frame<Batch>, ctx: &mut Context<Self>) {
-        let done = self.serve(batch, ctx).await;
+        let done = self.serve(&Arc::new(batch), ctx).await;
         self.finish(done).await;
     }
 }
