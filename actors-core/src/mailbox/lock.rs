@@ -5,7 +5,7 @@
 //!
 //! A mutex that puts waiters to sleep has to learn at each release whether there are some, which
 //! takes an atomic exchange: half of what a lock costs that nobody contends for, several times with
-//! each message. Here who waits looks by itself: it spins for about as long as a section takes, then
+//! each message. Here who waits looks by itself: it spins for as long as some sections take, then
 //! lets others run, since the holder may have lost its processor, and at last sleeps for a moment,
 //! since the holder may have less priority.
 use super::sync::UnsafeCell;
@@ -89,28 +89,30 @@ impl<T> Lock<T> {
 
     #[cold]
     fn wait(&self) {
-        let mut looks = 0;
-        loop {
-            // By loads, which leave the line to the holder.
-            while self.held.load(Ordering::Relaxed) {
-                pause(looks);
-                looks += 1;
-            }
-            if self.try_take() {
+        for look in 0.. {
+            pause(look);
+            // First by a load, which leaves the line to the holder.
+            if !self.held.load(Ordering::Relaxed) && self.try_take() {
                 return;
             }
         }
     }
 }
 
-/// Waits for a moment, for longer after many looks.
+/// Waits before a look, each time for longer.
+///
+/// Many times as long as a section takes, from the first: two threads that took turns at each
+/// section would wait for the line to come over each time.
 #[cfg(not(actors_loom))]
-fn pause(looks: u32) {
-    const SPINS: u32 = 100;
+fn pause(look: u32) {
+    const FIRST: u32 = 32;
+    const SPINS: u32 = 5;
     const YIELDS: u32 = 100;
-    if looks < SPINS {
-        std::hint::spin_loop();
-    } else if looks < SPINS + YIELDS {
+    if look < SPINS {
+        for _ in 0..FIRST << look {
+            std::hint::spin_loop();
+        }
+    } else if look < SPINS + YIELDS {
         std::thread::yield_now();
     } else {
         std::thread::sleep(std::time::Duration::from_micros(50));
@@ -118,7 +120,7 @@ fn pause(looks: u32) {
 }
 
 #[cfg(actors_loom)]
-fn pause(_looks: u32) {
+fn pause(_look: u32) {
     loom::thread::yield_now();
 }
 
