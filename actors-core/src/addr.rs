@@ -124,7 +124,7 @@ impl<A> Addr<A> {
     /// Holds the address, so it does not itself let the actor stop for want of addresses. Dropping
     /// the future leaves nothing behind.
     pub async fn stopped(&self) -> StopReason {
-        ended(self.cell()).await
+        ended(self.cell()).await.observed()
     }
 
     /// Whether the actor accepts messages. A `false` is final, a `true` may be outdated.

@@ -4,9 +4,10 @@ use crate::cell::{self, Cell};
 use crate::error::{AskError, DeadlockPath};
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{
-    self, Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits,
-    current, outside,
+    Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits, current,
+    outside,
 };
+use crate::panics::Panic;
 use crate::promise::{GivenUp, Promise, Promised, promise};
 use std::any::Any;
 use std::fmt;
@@ -977,7 +978,7 @@ where
 }
 
 fn report_panic(payload: &(dyn Any + Send)) {
-    let text = mailbox::panic_text(payload);
+    let text = Panic::caught(payload);
     tracing::error!(%text, "a callback for a reply has panicked");
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Cell {
     /// Since when it is up, in [`mailbox::nanos`]; 0 where that is not noted.
     up_since: AtomicU64,
     state: AtomicU8,
+    /// It was killed since it had not ended in time.
+    aborted: AtomicBool,
     /// `scope` is made. Written in its lock.
     has_scope: AtomicBool,
     ending: Mutex<Ending>,
@@ -149,6 +151,7 @@ impl Cell {
             incarnation: AtomicU32::new(0),
             up_since: AtomicU64::new(0),
             state: AtomicU8::new(ActorState::Starting as u8),
+            aborted: AtomicBool::new(false),
             has_scope: AtomicBool::new(false),
             ending: Mutex::new(Ending::Alive(Vec::new())),
             scope: Mutex::new(None),
@@ -181,6 +184,15 @@ impl Cell {
 
     pub(crate) fn set_state(&self, state: ActorState) {
         self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// It is killed since it has not ended in time.
+    pub(crate) fn set_aborted(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
     }
 
     /// `started` has returned. Actors without a parent, which come and go by the thousands, do not

@@ -1,5 +1,6 @@
 //! What goes wrong, one type per verb, and how an actor ends.
 use crate::id::ActorId;
+use crate::panics::Panic;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,8 +19,8 @@ pub enum StopReason {
     Normal,
     /// It gave up: by `ctx.fail(error)`, or `started` returned an error.
     Failed(Arc<dyn StdError + Send + Sync + 'static>),
-    /// A handler or a hook panicked; the panic's text.
-    Panicked(Arc<str>),
+    /// A handler or a hook panicked; the panic's text, and more.
+    Panicked(Panic),
     /// It was killed, or the runtime that it ran on was shut down.
     Killed,
 }
@@ -33,6 +34,19 @@ impl StopReason {
     pub(crate) fn failed(error: Error) -> Self {
         Self::Failed(Arc::from(error))
     }
+
+    /// Somebody is told of it.
+    pub(crate) fn set_observed(&self) {
+        if let Self::Panicked(panic) = self {
+            panic.set_observed();
+        }
+    }
+
+    /// For somebody who is told of it.
+    pub(crate) fn observed(self) -> Self {
+        self.set_observed();
+        self
+    }
 }
 
 impl fmt::Display for StopReason {
@@ -40,7 +54,7 @@ impl fmt::Display for StopReason {
         match self {
             Self::Normal => f.write_str("stopped"),
             Self::Failed(error) => write!(f, "failed: {error}"),
-            Self::Panicked(text) => write!(f, "panicked: {text}"),
+            Self::Panicked(panic) => write!(f, "panicked: {panic}"),
             Self::Killed => f.write_str("was killed"),
         }
     }
@@ -169,6 +183,17 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// Somebody is told of it.
+    pub(crate) fn set_observed(&self) {
+        if let Self::NoReply {
+            reason: NoReplyReason::Stopped(reason),
+            ..
+        } = self
+        {
+            reason.set_observed();
+        }
+    }
+
     /// Whether the message may have had an effect. False: it was not handled and never will be.
     pub fn may_have_run(&self) -> bool {
         match self {

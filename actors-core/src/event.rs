@@ -1,5 +1,6 @@
 //! What is told to whoever subscribes: the ends of actors, dead letters, stuck handlers.
 use crate::error::{ActorName, StopReason};
+use crate::panics::Panic;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ pub enum Event {
         actor: ActorName,
         /// How often its supervisor had started it before.
         incarnation: u32,
-        /// Why it ended, with the text of a panic.
+        /// Why it ended, with the text and the backtrace of a panic.
         reason: StopReason,
     },
     /// A supervised actor will be started again. Mail waits meanwhile.
@@ -80,11 +81,23 @@ pub enum Event {
     TaskPanicked {
         /// The actor.
         actor: ActorName,
-        /// The panic's text.
-        text: String,
+        /// What is known of the panic.
+        panic: Panic,
     },
     /// This subscriber was too slow and has missed so many events.
     Missed(u64),
+}
+
+impl Event {
+    /// Somebody gets it.
+    fn observed(self) -> Self {
+        match &self {
+            Self::Stopped { reason, .. } => reason.set_observed(),
+            Self::TaskPanicked { panic, .. } => panic.set_observed(),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// A message that was accepted and will not be handled.
@@ -152,7 +165,7 @@ impl Events {
     /// Waits for the next event. Dropped before it is ready, it has taken none.
     pub async fn recv(&mut self) -> Event {
         match self.receiver.recv().await {
-            Ok(event) => event,
+            Ok(event) => event.observed(),
             Err(RecvError::Lagged(missed)) => Event::Missed(missed),
             // The sender lives as long as the process.
             Err(RecvError::Closed) => std::future::pending().await,
@@ -162,7 +175,7 @@ impl Events {
     /// The next event, if there is one already.
     pub fn try_recv(&mut self) -> Option<Event> {
         match self.receiver.try_recv() {
-            Ok(event) => Some(event),
+            Ok(event) => Some(event.observed()),
             Err(TryRecvError::Lagged(missed)) => Some(Event::Missed(missed)),
             Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }

@@ -68,7 +68,9 @@
 //! # Features
 //!
 //! - `serde`: [`Tree`] can be serialized.
-//! - `test-kit`: paused time, for `#[actors_core::test(start_paused = true)]`. For tests only.
+//! - `test-kit`: for tests only. Paused time, tests that fail when an actor panics and nobody
+//!   notices, or when actors are left over, both by [`test`](macro@test), and probes:
+//!   [`test_kit`](https://docs.rs/actors-core/latest/actors_core/test_kit).
 //! - `tower`: `tower_service::Service` for [`Addr`], [`Recipient`], [`Group`] and
 //!   [`WorkerPool`], a message each.
 //!
@@ -79,7 +81,9 @@
 
 // Ground: knows nothing of actors.
 mod id;
+mod panics;
 mod error;
+mod witness;
 mod policy;
 mod event;
 mod blocking;
@@ -119,6 +123,8 @@ mod pool;
 mod health;
 mod signals;
 mod service;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
 #[cfg(all(test, not(actors_loom)))]
 mod memory;
 
@@ -139,6 +145,7 @@ pub use health::Health;
 pub use id::ActorId;
 pub use mailbox::{AnyThread, MailboxStats, OneThread};
 pub use message::MessageFor;
+pub use panics::{Panic, capture_backtraces};
 pub use policy::{Backoff, Capacity, Intensity, Overflow, Restart, Strategy};
 pub use pool::{
     BlockingMap, ChunkReply, CurrentJob, Job, JobError, JobOptions, Latency, Map, Pool, PoolError,
@@ -170,7 +177,5 @@ pub(crate) mod architecture {}
 pub mod __private {
     pub use crate::blocking::block_on_this_thread;
     pub use crate::pool::{Counts, Line, Outcome, Refused, Waiting};
-    #[cfg(feature = "test-kit")]
-    pub use crate::runtime::block_on_paused;
-    pub use crate::runtime::{Flavor, block_on};
+    pub use crate::runtime::{Flavor, Launch};
 }

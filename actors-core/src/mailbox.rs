@@ -41,7 +41,7 @@ mod tests;
 #[cfg(all(test, not(actors_loom)))]
 pub(crate) use counting::allocations;
 pub use drain::{AnyThread, OneThread};
-pub(crate) use drain::{End, Hook, WATCHERS, panic_text};
+pub(crate) use drain::{End, Hook, WATCHERS};
 pub(crate) use handle::Seal;
 pub(crate) use handle::{
     AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,

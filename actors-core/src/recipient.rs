@@ -128,7 +128,7 @@ impl<M: Message> Recipient<M> {
 
     /// As [`Addr::stopped`].
     pub async fn stopped(&self) -> StopReason {
-        addr::ended(self.cell()).await
+        addr::ended(self.cell()).await.observed()
     }
 }
 

@@ -5,8 +5,10 @@ use crate::cell::{self, ActorState, Cell, Child, Context, Live};
 use crate::error::{AskError, Error, NoReplyReason, StopReason};
 use crate::event::{self, DeadLetterReason, Event};
 use crate::id::ActorId;
-use crate::mailbox::{AnyTx, End, Hook, Keep, Rx, Seal, Threads, panic_text};
+use crate::mailbox::{AnyTx, End, Hook, Keep, Rx, Seal, Threads};
+use crate::panics::Panic;
 use crate::scope::Scope;
+use crate::witness;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -237,7 +239,7 @@ pub(crate) fn reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
 pub(crate) fn own_reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
     match end {
         End::Killed => StopReason::Killed,
-        End::Panicked(text) => StopReason::Panicked(text),
+        End::Panicked(panic) => StopReason::Panicked(panic),
         End::Drained | End::StopNow => ctx.reason.take().unwrap_or(StopReason::Normal),
     }
 }
@@ -299,7 +301,7 @@ async fn stop_children_together(parent: &Keep<Cell>, limit: Duration) {
     };
     if !in_time {
         for child in &children {
-            child.queue().kill();
+            kill_below(parent, child);
         }
         let _ = tokio::time::timeout(AFTER_KILL, all_ended()).await;
     }
@@ -308,6 +310,24 @@ async fn stop_children_together(parent: &Keep<Cell>, limit: Duration) {
             scope.remove_child(child.beside().id);
         }
     });
+}
+
+/// Kills an actor that has not ended in time.
+pub(crate) fn abort(actor: &Keep<Cell>) {
+    // Who was killed by somebody else is none of those.
+    if !actor.queue().is_killed() {
+        actor.beside().set_aborted();
+    }
+    actor.queue().kill();
+}
+
+/// Kills a child: because its parent was killed, and then for the same reason, or because it has
+/// not ended in time.
+fn kill_below(parent: &Keep<Cell>, child: &Keep<Cell>) {
+    match parent.queue().is_killed() && !parent.beside().is_aborted() {
+        true => child.queue().kill(),
+        false => abort(child),
+    }
 }
 
 async fn stop_child(parent: &Keep<Cell>, child: &Keep<Cell>, limit: Duration) {
@@ -327,7 +347,7 @@ async fn stop_child(parent: &Keep<Cell>, child: &Keep<Cell>, limit: Duration) {
         if !parent.queue().is_killed() {
             tracing::warn!(%actor, ?limit, "killed: it did not stop in time");
         }
-        child.queue().kill();
+        kill_below(parent, child);
         // One that never awaits cannot be killed, and must not hold up its parent.
         let _ = tokio::time::timeout(AFTER_KILL, ended_kept(child.clone())).await;
     }
@@ -363,7 +383,7 @@ impl<A: 'static> Drop for Life<A> {
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
                 if reason.is_normal() {
-                    reason = StopReason::Panicked(panic_text(&*payload));
+                    reason = StopReason::Panicked(Panic::caught(&*payload));
                 }
                 std::mem::forget(payload);
             }
@@ -396,7 +416,7 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
     cell.scope_if_any(|scope| {
         scope.abort_tasks();
         for child in scope.children().rev() {
-            child.keep.queue().kill();
+            kill_below(keep, &child.keep);
         }
     });
     for (other, key) in keep.queue().watched() {
@@ -418,8 +438,10 @@ pub(crate) fn forget_watch(other: u64, key: u64) {
 
 pub(crate) fn log_failure(cell: &Cell, reason: &StopReason) {
     match reason {
-        StopReason::Panicked(text) => {
-            tracing::error!(actor = %cell.actor_name(), %text, "panicked");
+        StopReason::Panicked(panic) => {
+            witness::panicked(|| cell.actor_name(), panic);
+            let backtrace = panic.backtrace().map(tracing::field::display);
+            tracing::error!(actor = %cell.actor_name(), text = %panic, backtrace, "panicked");
         }
         StopReason::Failed(error) => {
             tracing::error!(actor = %cell.actor_name(), %error, "failed");

@@ -5,10 +5,12 @@ use crate::cell::{self, Cell, Child, Context, Live, Renewed};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
+use crate::panics::Panic;
 use crate::policy::{Capacity, Overflow};
 use crate::registry::Registry;
 use crate::run::{Hooks, Shell, run, settle};
 use crate::sight;
+use crate::witness;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -243,7 +245,9 @@ impl SpawnOptions {
         let runtime = Handle::try_current().ok();
         let spawned = thread::Builder::new()
             .name(name)
-            .spawn(move || thread_main(shell, hooks, runtime, make));
+            .spawn(witness::inherited(move || {
+                thread_main(shell, hooks, runtime, make);
+            }));
         match spawned {
             Ok(_) => Ok(addr),
             Err(error) => {
@@ -314,6 +318,7 @@ impl SpawnOptions {
                 .with_scope(|scope| scope.add_child(id, child));
         }
         cell::remember(rx.keep().clone());
+        witness::spawned(id);
         let ctx = Context::new(rx.weak(), self.stash_capacity);
         Ok((
             Addr { tx },
@@ -342,7 +347,7 @@ fn thread_main<A: 'static>(
     let actor = match catch_unwind(AssertUnwindSafe(make)) {
         Ok(actor) => actor,
         Err(payload) => {
-            shell.end(StopReason::Panicked(mailbox::panic_text(&*payload)));
+            shell.end(StopReason::Panicked(Panic::caught(&*payload)));
             return;
         }
     };

@@ -1,8 +1,10 @@
 //! Streams and futures that work for an actor: their items and results arrive as messages.
 use crate::cell::{self, Cell, Context};
 use crate::event::{self, Event};
-use crate::mailbox::{Keep, panic_text};
+use crate::mailbox::Keep;
 use crate::message::MessageFor;
+use crate::panics::Panic;
+use crate::witness;
 use futures_core::Stream;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -192,17 +194,16 @@ impl<A: 'static> Context<A> {
                     |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
                         Ok(Poll::Pending) => Poll::Pending,
                         Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-                        Err(payload) => Poll::Ready(Err(panic_text(&*payload))),
+                        Err(payload) => Poll::Ready(Err(Panic::caught(&*payload))),
                     },
                 )
                 .await;
-            if let Err(text) = done {
+            if let Err(panic) = done {
                 let actor = keep.beside().actor_name();
-                tracing::error!(%actor, %text, "a task of an actor has panicked");
-                event::emit(|| Event::TaskPanicked {
-                    actor,
-                    text: text.to_string(),
-                });
+                witness::panicked(|| actor.clone(), &panic);
+                let backtrace = panic.backtrace().map(tracing::field::display);
+                tracing::error!(%actor, text = %panic, backtrace, "a task of an actor has panicked");
+                event::emit(|| Event::TaskPanicked { actor, panic });
             }
         });
         let task = joined.abort_handle();

@@ -627,7 +627,7 @@ impl Supervisor {
 
     /// Waits until the tree has ended, and tells why.
     pub async fn stopped(&self) -> StopReason {
-        ended(self.node.tx.beside()).await
+        ended(self.node.tx.beside()).await.observed()
     }
 
     /// The supervisor's id.
@@ -727,7 +727,7 @@ fn fail_with<A: 'static>() -> Seal<Live<A>, Below, ()> {
         let mine = incarnation(live.ctx.cell());
         match below.reason {
             StopReason::Failed(error) if below.incarnation == mine => live.ctx.fail(error),
-            StopReason::Panicked(text) if below.incarnation == mine => live.ctx.fail(&*text),
+            StopReason::Panicked(panic) if below.incarnation == mine => live.ctx.fail(panic),
             _ => {}
         }
         ready(())

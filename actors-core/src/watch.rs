@@ -44,6 +44,7 @@ impl<A: 'static> Context<A> {
         let me = self.tx.clone();
         let other_cell = other.tx.any().keep();
         other.tx.beside().on_end(key, move |reason| {
+            reason.set_observed();
             let other = other_cell.beside();
             let notice = Stopped {
                 actor: other.actor_name(),

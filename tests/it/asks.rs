@@ -500,7 +500,7 @@ fn ends(worker: Addr<Worker>, gate: &Gate, end: End) {
     }
 }
 
-#[actors_core::test(start_paused = true)]
+#[actors_core::test(start_paused = true, allow_panics = true)]
 async fn every_ask_ends_however_its_actor_does() {
     for state in STATES {
         for end in ENDS {

@@ -5,6 +5,7 @@ use actors_core::{
     Supervisor, SupervisorOptions, actors, handlers,
 };
 use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,21 @@ async fn at_the_deadline_all_that_is_left_is_killed() {
     assert!(matches!(soon(first.stopped()).await, StopReason::Killed));
     soon(lingers.stopped()).await;
     soon(app.stopped()).await;
+}
+
+#[actors_core::test(start_paused = true)]
+async fn who_is_killed_by_somebody_else_meanwhile_is_not_named() {
+    let app = Supervisor::new("app");
+    let options = ChildOptions::new().stop_timeout(3600 * SECOND);
+    let lingers = app.child_with("lingers", options, || Lingers);
+    soon(app.ready()).await.unwrap();
+    let mut shutdown = pin!(app.shutdown(60 * SECOND));
+    let still = tokio::time::timeout(SECOND, &mut shutdown).await;
+    assert!(still.is_err(), "it waits for the child");
+    lingers.kill();
+    let report = soon(shutdown).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert!(matches!(soon(lingers.stopped()).await, StopReason::Killed));
 }
 
 #[actors_core::test(start_paused = true)]

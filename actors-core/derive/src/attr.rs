@@ -9,5 +9,5 @@ mod task;
 pub(crate) use self::handlers::{ApiTrait, HandlersOptions, Threads};
 pub(crate) use self::method::{MessageOptions, MethodOptions, Role};
 pub(crate) use self::reply::reply;
-pub(crate) use self::runtime::{Flavor, RuntimeOptions};
+pub(crate) use self::runtime::{Entry, Flavor, RuntimeOptions};
 pub(crate) use self::task::TaskOptions;

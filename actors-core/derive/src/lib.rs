@@ -347,6 +347,15 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Like [`macro@main`], with the same options, but the default is `flavor = "current_thread"`. Other
 /// attributes, such as `#[should_panic]` and `#[ignore]`, work as on any test.
 ///
+/// With the feature `test-kit` of `actors-core`, the test fails when an actor, or a task of one, has
+/// panicked and nobody has learned of it: no ask got the error, nobody awaited `stopped()`, watched
+/// or supervised the actor, or read the event. There are two more options then:
+///
+/// | option | |
+/// |---|---|
+/// | `allow_panics = true` | such a panic is all right |
+/// | `no_actor_left = true` | the test fails when an actor that it has spawned does not end with it, within 5 seconds of tokio's time |
+///
 /// ```
 /// # use std::time::Duration;
 /// #[actors_core::test(start_paused = true)]

@@ -10,13 +10,13 @@ use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
 use super::turn::{self, Turn};
 use crate::error::{AskError, NoReplyReason, StopReason};
+use crate::panics::Panic;
 use std::any::Any;
 use std::marker::{PhantomData, PhantomPinned};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) enum End {
     /// Told to end at once.
     Killed,
     /// A handler, or a destructor of what it handled, panicked.
-    Panicked(Arc<str>),
+    Panicked(Panic),
 }
 
 /// Handles mail until the actor ends. `P` says whether it may move between threads.
@@ -231,10 +231,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     /// A handler, or a destructor of what it handled, has panicked.
     #[cold]
     fn panicked(&mut self, payload: Box<dyn Any + Send>) -> End {
-        let text = panic_text(&*payload);
-        self.abandon(&StopReason::Panicked(text.clone()));
+        let panic = Panic::caught(&*payload);
+        self.abandon(&StopReason::Panicked(panic.clone()));
         ignore_panic(|| drop(payload));
-        End::Panicked(text)
+        End::Panicked(panic)
     }
 
     #[inline(always)]
@@ -663,15 +663,4 @@ fn refuse_local(slot: Slot) -> ! {
         "the handler of `{name}` is a `LocalHandler`, whose future must stay on one thread; spawn \
          the actor with `spawn_local` or `spawn_local_thread`"
     );
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Arc<str> {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        Arc::from(*text)
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        Arc::from(text.as_str())
-    } else {
-        Arc::from("a panic whose payload is not text")
-    }
 }

@@ -510,6 +510,7 @@ impl Duty {
 
     /// Answers with an error.
     pub(crate) fn fail(self, error: AskError) {
+        error.set_observed();
         let head = ManuallyDrop::new(self).head;
         // SAFETY: the actor's ownership is used up here.
         unsafe { (head.as_ref().vt.fail)(head, error) };

@@ -1,5 +1,6 @@
 //! What becomes of a job that has no result, and why one is not taken.
 use crate::error::{AskError, NoReplyReason, StopReason};
+use crate::panics::Panic;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -27,8 +28,8 @@ pub enum JobError {
         /// Whether it had started.
         may_have_run: bool,
     },
-    /// It panicked; the panic's text. Its worker goes on.
-    Panicked(Arc<str>),
+    /// It panicked; the panic's text, and more. Its worker goes on.
+    Panicked(Panic),
     /// The process in which it ran has died. The worker is replaced, and no other job is lost.
     WorkerDied(WorkerDied),
     /// It did not get to a worker, or its result did not get back; the cause says why.
@@ -87,9 +88,9 @@ impl From<AskError> for JobError {
             AskError::Cancelled { may_have_run } => Self::Cancelled { may_have_run },
             AskError::TimedOut { may_have_run } => Self::TimedOut { may_have_run },
             AskError::NoReply {
-                reason: NoReplyReason::Stopped(StopReason::Panicked(text)),
+                reason: NoReplyReason::Stopped(StopReason::Panicked(panic)),
                 ..
-            } => Self::Panicked(text),
+            } => Self::Panicked(panic),
             other => {
                 let may_have_run = other.may_have_run();
                 Self::failed(other, may_have_run)
@@ -108,7 +109,7 @@ impl fmt::Display for JobError {
             Self::Closed => f.write_str("the pool was shut down and did not accept the job"),
             Self::Cancelled { may_have_run } => write!(f, "cancelled {}", ran(may_have_run)),
             Self::TimedOut { may_have_run } => write!(f, "timed out {}", ran(may_have_run)),
-            Self::Panicked(text) => write!(f, "the job panicked: {text}"),
+            Self::Panicked(panic) => write!(f, "the job panicked: {panic}"),
             Self::WorkerDied(_) => f.write_str("the job's worker process died"),
             Self::Failed { .. } => f.write_str("the job has no result"),
             Self::WouldBlock => AskError::WouldBlock.fmt(f),

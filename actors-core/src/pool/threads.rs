@@ -6,7 +6,7 @@ use super::stats::{Counts, Outcome, PoolStats};
 use super::{ChunkReply, Pool};
 use crate::blocking;
 use crate::call::Reply;
-use crate::mailbox::panic_text;
+use crate::panics::Panic;
 use crate::promise::{Promise, Token};
 use std::borrow::Cow;
 use std::fmt;
@@ -299,17 +299,17 @@ impl<J: Job> Job for Chunk<J> {
 
 fn run<J: Job>(job: J) -> Result<J::Output, JobError> {
     catch_unwind(AssertUnwindSafe(|| job.run())).map_err(|payload| {
-        let text = panic_text(&*payload);
+        let panic = Panic::caught(&*payload);
         // Its destructor may panic, too.
         contain(|| drop(payload));
-        JobError::Panicked(text)
+        JobError::Panicked(panic)
     })
 }
 
 /// Runs what may end in a destructor of the user's that panics.
 fn contain(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        let text = panic_text(&*payload);
+        let text = Panic::caught(&*payload);
         tracing::error!(%text, "a destructor has panicked in a pool");
         mem::forget(payload);
     }
@@ -523,7 +523,7 @@ impl Worker {
                 .as_deref()
                 .map(|initializer| catch_unwind(AssertUnwindSafe(initializer)))
             {
-                let text = panic_text(&*payload);
+                let text = Panic::caught(&*payload);
                 counts.ended(Outcome::Failed, began.elapsed());
                 let text = format!("the initializer of the worker panicked: {text}");
                 return work.fail(JobError::failed(text, false));

@@ -7,7 +7,8 @@ use crate::actor::Actor;
 use crate::addr::Addr;
 use crate::cell::{ActorState, Cell, Context, Live, Renewed};
 use crate::error::{StartTimedOut, StopReason};
-use crate::mailbox::{AnyThread, AnyTx, Keep, panic_text};
+use crate::mailbox::{AnyThread, AnyTx, Keep};
+use crate::panics::Panic;
 use crate::run::{
     AFTER_KILL, Hooks, Life, announce, forget_watch, log_failure, own_reason_of, reason_of,
     stop_children, tell_stopped,
@@ -68,6 +69,7 @@ impl Drop for Report {
     fn drop(&mut self) {
         let reason = self.child.beside().stop_reason();
         let reason = reason.unwrap_or(StopReason::Killed);
+        reason.set_observed();
         self.tell(Said::Gone(self.id(), reason));
     }
 }
@@ -105,6 +107,7 @@ pub(super) fn live_on<A: Actor, Form: 'static>(
             let (next, is_next) = oneshot::channel();
             word = is_next;
             let id = child.report.id();
+            reason.set_observed();
             child.report.tell(Said::Ended(id, reason.clone(), next));
             last = Some(reason);
         }
@@ -217,7 +220,7 @@ async fn begin<A: Actor, Form: 'static>(
             match catch_unwind(AssertUnwindSafe(|| make.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(made)) => Poll::Ready(made.map_err(StopReason::failed)),
-                Err(payload) => Poll::Ready(Err(StopReason::Panicked(panic_text(&*payload)))),
+                Err(payload) => Poll::Ready(Err(StopReason::Panicked(Panic::caught(&*payload)))),
             }
         })
         .await?
@@ -257,7 +260,7 @@ async fn tear_down<A: 'static>(child: &mut Supervised<A>, mut reason: StopReason
         rx.put_back(stash.back.into_iter().chain(stash.aside));
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
             if reason.is_normal() {
-                reason = StopReason::Panicked(panic_text(&*payload));
+                reason = StopReason::Panicked(Panic::caught(&*payload));
             }
             std::mem::forget(payload);
         }

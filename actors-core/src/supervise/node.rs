@@ -10,7 +10,7 @@ use crate::error::{Escalation, EscalationFault, StopReason};
 use crate::event::{self, Event};
 use crate::mailbox::Keep;
 use crate::policy::Backoff;
-use crate::run::{AFTER_KILL, incarnation, tell_stopped};
+use crate::run::{AFTER_KILL, abort, incarnation, tell_stopped};
 use crate::timer::Timer;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::{HashMap, VecDeque};
@@ -447,7 +447,7 @@ impl Node {
         tracing::warn!(%actor, "killed: it did not stop in time");
         let queue = known.keep.queue();
         if queue.is_closed() {
-            queue.kill();
+            abort(&known.keep);
         } else {
             queue.break_off();
         }

@@ -4,7 +4,7 @@ use crate::cell::Cell;
 use crate::error::ActorName;
 use crate::id::ActorId;
 use crate::mailbox::Keep;
-use std::collections::HashSet;
+use crate::run::abort;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ pub struct ShutdownReport {
     /// How long it took.
     pub took: Duration,
     /// Who had to be killed: those that exceeded their own limit, and those that had not ended at
-    /// the deadline.
+    /// the deadline. Not who was killed by somebody else meanwhile.
     pub aborted: Vec<Aborted>,
 }
 
@@ -52,15 +52,12 @@ pub(super) async fn shut_down(root: &Keep<Cell>, deadline: Duration) -> Shutdown
     let began = Instant::now();
     let mut actors = Vec::new();
     descend(root, &mut actors);
-    // Those that were killed before, as a failure, and wait to be restarted.
-    let is_killed = |actor: &Keep<Cell>| actor.queue().is_killed();
-    let before: HashSet<ActorId> = actors.iter().filter(|a| is_killed(a)).map(id).collect();
     root.queue().close();
     if within(deadline, ended(root.beside())).await.is_none() {
         // Those that were started meanwhile, too.
         descend(root, &mut actors);
         for actor in &actors {
-            actor.queue().kill();
+            abort(actor);
         }
         let all = async {
             for actor in &actors {
@@ -71,8 +68,7 @@ pub(super) async fn shut_down(root: &Keep<Cell>, deadline: Duration) -> Shutdown
     }
     actors.sort_by_key(id);
     actors.dedup_by_key(|actor| id(actor));
-    let killed = actors.iter().filter(|actor| is_killed(actor));
-    let aborted = killed.filter(|actor| !before.contains(&id(actor)));
+    let aborted = actors.iter().filter(|actor| actor.beside().is_aborted());
     let aborted = aborted.map(|actor| Aborted {
         actor: actor.beside().actor_name(),
         message: handled(actor),

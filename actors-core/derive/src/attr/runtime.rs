@@ -13,6 +13,10 @@ pub(crate) struct RuntimeOptions {
     pub(crate) worker_threads: Option<usize>,
     /// Where `start_paused = true` stands.
     pub(crate) start_paused: Option<Span>,
+    /// Where `allow_panics = true` stands.
+    pub(crate) allow_panics: Option<Span>,
+    /// Where `no_actor_left = true` stands.
+    pub(crate) no_actor_left: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,16 +25,44 @@ pub(crate) enum Flavor {
     MultiThread,
 }
 
+/// The macro whose arguments are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Entry {
+    Main,
+    Test,
+}
+
+impl Entry {
+    fn default_flavor(self) -> Flavor {
+        match self {
+            Self::Main => Flavor::MultiThread,
+            Self::Test => Flavor::CurrentThread,
+        }
+    }
+
+    fn options(self) -> &'static str {
+        match self {
+            Self::Main => "`flavor`, `worker_threads` and `start_paused`",
+            Self::Test => {
+                "`flavor`, `worker_threads`, `start_paused`, `allow_panics` and `no_actor_left`"
+            }
+        }
+    }
+}
+
 impl RuntimeOptions {
     /// Reads the arguments; with a fault among them the options are the defaults.
-    pub(crate) fn read(args: TokenStream, default: Flavor, faults: &mut Faults) -> Self {
+    pub(crate) fn read(args: TokenStream, of: Entry, faults: &mut Faults) -> Self {
         let mut arguments = Arguments::default();
-        let parser = syn::meta::parser(|meta| arguments.take(&meta));
+        let default = of.default_flavor();
+        let parser = syn::meta::parser(|meta| arguments.take(&meta, of));
         let result = parser.parse2(args).and_then(|()| arguments.check(default));
         faults.keep(result).unwrap_or(Self {
             flavor: default,
             worker_threads: None,
             start_paused: None,
+            allow_panics: None,
+            no_actor_left: None,
         })
     }
 }
@@ -41,10 +73,12 @@ struct Arguments {
     flavor: Option<LitStr>,
     worker_threads: Option<LitInt>,
     start_paused: Option<LitBool>,
+    allow_panics: Option<LitBool>,
+    no_actor_left: Option<LitBool>,
 }
 
 impl Arguments {
-    fn take(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+    fn take(&mut self, meta: &ParseNestedMeta<'_>, of: Entry) -> syn::Result<()> {
         if meta.path.is_ident("flavor") {
             literal(
                 meta,
@@ -63,9 +97,20 @@ impl Arguments {
                 &mut self.start_paused,
                 "a bool: `start_paused = true`",
             )
+        } else if of == Entry::Test && meta.path.is_ident("allow_panics") {
+            literal(
+                meta,
+                &mut self.allow_panics,
+                "a bool: `allow_panics = true`",
+            )
+        } else if of == Entry::Test && meta.path.is_ident("no_actor_left") {
+            literal(
+                meta,
+                &mut self.no_actor_left,
+                "a bool: `no_actor_left = true`",
+            )
         } else {
-            Err(meta
-                .error("unknown option; there are `flavor`, `worker_threads` and `start_paused`"))
+            Err(meta.error(format!("unknown option; there are {}", of.options())))
         }
     }
 
@@ -96,11 +141,9 @@ impl Arguments {
             worker_threads = Some(count);
         }
 
-        let start_paused = self
-            .start_paused
-            .as_ref()
-            .filter(|it| it.value)
-            .map(LitBool::span);
+        let where_true =
+            |option: &Option<LitBool>| option.as_ref().filter(|it| it.value).map(LitBool::span);
+        let start_paused = where_true(&self.start_paused);
         match start_paused.filter(|_| flavor == Flavor::MultiThread) {
             Some(at) => Err(syn::Error::new(
                 at,
@@ -110,6 +153,8 @@ impl Arguments {
                 flavor,
                 worker_threads,
                 start_paused,
+                allow_panics: where_true(&self.allow_panics),
+                no_actor_left: where_true(&self.no_actor_left),
             }),
         }
     }
@@ -143,7 +188,7 @@ mod tests {
 
     fn read(args: TokenStream) -> (RuntimeOptions, Vec<String>) {
         let mut faults = Faults::default();
-        let options = RuntimeOptions::read(args, Flavor::CurrentThread, &mut faults);
+        let options = RuntimeOptions::read(args, Entry::Test, &mut faults);
         (options, faults.texts())
     }
 
@@ -185,6 +230,8 @@ mod tests {
             (quote!(flavor), "this option needs a string"),
             (quote!(worker_threads = "1"), "this option needs a number"),
             (quote!(start_paused = 1), "this option needs a bool"),
+            (quote!(allow_panics = 1), "this option needs a bool"),
+            (quote!(no_actor_left), "this option needs a bool"),
             (
                 quote!(start_paused = true, start_paused = true),
                 "this option is there twice",

@@ -1,15 +1,15 @@
 //! `#[main]` and `#[test]`: an async function below a runtime of its own.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
 use syn::{AttrStyle, Attribute, Item, ItemFn, Visibility};
 
-use crate::attr::{Flavor, RuntimeOptions};
+use crate::attr::{Entry, Flavor, RuntimeOptions};
 use crate::faults::Faults;
 
 pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let options = RuntimeOptions::read(args, Flavor::MultiThread, &mut faults);
+    let options = RuntimeOptions::read(args, Entry::Main, &mut faults);
     let Some(function) = read(item, "#[main]", &mut faults) else {
         return quote!(#item #faults);
     };
@@ -18,7 +18,7 @@ pub(crate) fn main(args: TokenStream, item: &TokenStream) -> TokenStream {
 
 pub(crate) fn test(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let options = RuntimeOptions::read(args, Flavor::CurrentThread, &mut faults);
+    let options = RuntimeOptions::read(args, Entry::Test, &mut faults);
     let Some(mut function) = read(item, "#[test]", &mut faults) else {
         return quote!(#item #faults);
     };
@@ -82,7 +82,7 @@ fn expand(
     let vis = std::mem::replace(&mut function.vis, Visibility::Inherited);
     let (name, output) = (&function.sig.ident, &function.sig.output);
     let run = if is_sound {
-        block_on(options, &quote!(#name()))
+        launch(options, test.is_some(), &quote!(#name()))
     } else {
         quote!(::core::unreachable!())
     };
@@ -120,11 +120,7 @@ fn check_signature(function: &ItemFn, faults: &mut Faults) {
     }
 }
 
-fn block_on(options: &RuntimeOptions, future: &TokenStream) -> TokenStream {
-    if let Some(span) = options.start_paused {
-        let span = Span::mixed_site().located_at(span);
-        return quote_spanned!(span=> ::actors_core::__private::block_on_paused(#future));
-    }
+fn launch(options: &RuntimeOptions, is_test: bool, future: &TokenStream) -> TokenStream {
     let flavor = match options.flavor {
         Flavor::CurrentThread => quote!(CurrentThread),
         Flavor::MultiThread => quote!(MultiThread),
@@ -133,11 +129,26 @@ fn block_on(options: &RuntimeOptions, future: &TokenStream) -> TokenStream {
         || quote!(::core::option::Option::None),
         |count| quote!(::core::option::Option::Some(#count)),
     );
+    let test = is_test.then(|| quote!(.test()));
+    // What needs the feature `test-kit` is missed where the user has asked for it.
+    let set = |at: Option<Span>, name: &str| {
+        at.map(|at| {
+            let name = Ident::new(name, Span::mixed_site().located_at(at));
+            quote!(.#name())
+        })
+    };
+    let paused = set(options.start_paused, "paused");
+    let allow_panics = set(options.allow_panics, "allow_panics");
+    let no_actor_left = set(options.no_actor_left, "no_actor_left");
     quote! {
-        ::actors_core::__private::block_on(
+        ::actors_core::__private::Launch::new(
             ::actors_core::__private::Flavor::#flavor,
             #workers,
-            #future,
         )
+        #test
+        #paused
+        #allow_panics
+        #no_actor_left
+        .block_on(#future)
     }
 }
