@@ -11,10 +11,11 @@ use std::any::type_name;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::SetOnce;
 
 impl<A: 'static> Context<A> {
     /// The actor's address.
@@ -396,7 +397,7 @@ impl<R> fmt::Debug for Deferred<R> {
 #[derive(Clone)]
 pub struct Cancellation {
     /// `None`: the message was told, and nobody gives up.
-    token: Option<CancellationToken>,
+    token: Option<Arc<SetOnce<()>>>,
     keep: Keep<Cell>,
 }
 
@@ -405,13 +406,13 @@ impl Cancellation {
     pub fn is_cancelled(&self) -> bool {
         self.token
             .as_ref()
-            .is_some_and(CancellationToken::is_cancelled)
+            .is_some_and(|token| token.initialized())
     }
 
     /// Waits until the asker gives up; for ever where there is none.
     pub async fn cancelled(&self) {
         match &self.token {
-            Some(token) => token.cancelled().await,
+            Some(token) => *token.wait().await,
             None => pending().await,
         }
     }

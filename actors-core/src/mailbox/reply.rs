@@ -30,7 +30,7 @@ use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 use std::task::{RawWakerVTable, Waker};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::SetOnce;
 
 /// The actor has given up its ownership, and `out` is written.
 const DONE: usize = 1;
@@ -57,7 +57,7 @@ const VERSION: usize = 1 << 8;
 /// mostly run on two cores, and each line that both touch has to travel.
 #[repr(C)]
 pub(super) struct Head {
-    token: OnceLock<CancellationToken>,
+    token: OnceLock<Arc<SetOnce<()>>>,
     /// The actor that asks, if it is one, by its waits, and its key for this one; and until when.
     /// Written before the node is shared.
     asker: Option<Arc<Waits>>,
@@ -365,7 +365,8 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
         match swapped {
             Ok(_) => {
                 if let Some(token) = token {
-                    token.cancel();
+                    // Nobody else sets it.
+                    let _ = token.set(());
                 }
                 return if state & STARTED == 0 {
                     Abandoned::Withdrawn
@@ -444,15 +445,15 @@ impl Duty {
         }
     }
 
-    /// A token that is cancelled when the asker gives up.
-    pub(crate) fn token(&self) -> CancellationToken {
+    /// A token that is set when the asker gives up.
+    pub(crate) fn token(&self) -> Arc<SetOnce<()>> {
         let head = self.head();
-        let token = head.token.get_or_init(CancellationToken::new).clone();
+        let token = Arc::clone(head.token.get_or_init(Arc::default));
         if head.state.load(Ordering::Acquire) & WATCHED == 0 {
             // `Release`: the asker that finds `WATCHED` finds the token.
             let state = head.state.fetch_or(WATCHED, Ordering::AcqRel);
             if state & (GONE | DETACHED) == GONE {
-                token.cancel();
+                let _ = token.set(());
             }
         }
         token
