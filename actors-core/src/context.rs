@@ -14,8 +14,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio::sync::SetOnce;
+use tokio::time::Instant;
 
 impl<A: 'static> Context<A> {
     /// The actor's address.
@@ -404,9 +404,7 @@ pub struct Cancellation {
 impl Cancellation {
     /// Whether the asker has given up.
     pub fn is_cancelled(&self) -> bool {
-        self.token
-            .as_ref()
-            .is_some_and(|token| token.initialized())
+        self.token.as_ref().is_some_and(|token| token.initialized())
     }
 
     /// Waits until the asker gives up; for ever where there is none.

@@ -27,6 +27,10 @@ pub enum NetError {
     CodecPanicked(Arc<str>),
     /// The handshake of TLS failed, or its certificates and keys cannot be used.
     Tls(Arc<dyn StdError + Send + Sync>),
+    /// The two ends have no protocol in common, of those that
+    /// [`ServerTls::protocols`](crate::ServerTls::protocols) and
+    /// [`ClientTls::protocols`](crate::ClientTls::protocols) name; or the peer names none.
+    NoProtocol,
     /// The peer's certificate is good, and none of its names is on the list of those allowed.
     NotAllowed,
     /// Nothing has happened for too long.
@@ -78,6 +82,7 @@ impl fmt::Display for NetError {
             }
             Self::CodecPanicked(text) => write!(f, "the codec panicked: {text}"),
             Self::Tls(_) => f.write_str("no encrypted connection"),
+            Self::NoProtocol => f.write_str("the peer speaks none of the protocols"),
             Self::NotAllowed => f.write_str("the peer is not on the list of those allowed"),
             Self::TimedOut(waited) => write!(f, "waited too long for {waited}"),
             Self::CutOff => f.write_str("the connection was cut off"),

@@ -112,6 +112,11 @@ impl<T> Link<T> {
     pub fn peer_identity(&self) -> Option<Arc<PeerIdentity>> {
         self.0.ends().identity.clone()
     }
+
+    /// The protocol that both ends have agreed on, where TLS asked them to.
+    pub fn protocol(&self) -> Option<Arc<str>> {
+        self.0.ends().protocol.clone()
+    }
 }
 
 impl<T> Clone for Link<T> {
@@ -136,6 +141,7 @@ pub(crate) struct Ends {
     peer: NetAddr,
     local: NetAddr,
     identity: Option<Arc<PeerIdentity>>,
+    protocol: Option<Arc<str>>,
 }
 
 impl Ends {
@@ -145,6 +151,7 @@ impl Ends {
             peer,
             local: NetAddr::Other("not connected".into()),
             identity: None,
+            protocol: None,
         }
     }
 
@@ -153,6 +160,7 @@ impl Ends {
             peer: stream.peer_addr(),
             local: stream.local_addr(),
             identity: stream.peer_identity(),
+            protocol: stream.protocol(),
         }
     }
 }

@@ -28,6 +28,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn peer_identity(&self) -> Option<Arc<PeerIdentity>> {
         None
     }
+
+    /// The protocol that both ends have agreed on, where they were asked to.
+    fn protocol(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// Who the other end has proved to be, by a certificate that was checked.

@@ -10,7 +10,7 @@ use crate::stream::{PeerIdentity, Stream};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, RootCertStore, ServerConfig};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -27,7 +27,7 @@ use webpki::EndEntityCert;
 /// Clones are one: what is reloaded by one is so for all.
 #[derive(Clone)]
 pub struct ServerTls {
-    files: Files,
+    source: Source,
     /// Who may come; `None`: whoever has a certificate, where one is asked for.
     allowed: Option<Arc<BTreeSet<String>>>,
     config: Arc<RwLock<Arc<ServerConfig>>>,
@@ -38,21 +38,23 @@ pub struct ServerTls {
 /// Clones are one: what is reloaded by one is so for all.
 #[derive(Clone)]
 pub struct ClientTls {
-    files: Files,
+    source: Source,
     server_name: Option<String>,
     config: Arc<RwLock<Arc<ClientConfig>>>,
 }
 
-/// Where certificates and keys are.
-#[derive(Clone, Debug, Default)]
-struct Files {
+/// What a config is made of: where certificates and keys are, and what is spoken.
+#[derive(Clone, Debug)]
+struct Source {
     /// Certificate chain and private key of this end.
     own: Option<(PathBuf, PathBuf)>,
     /// Who signs the certificates of the other end.
     trusted: Option<PathBuf>,
+    /// The protocols, the one that is preferred first; none: whatever the peer speaks.
+    protocols: Vec<String>,
 }
 
-impl Files {
+impl Source {
     fn own(
         &self,
     ) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, NetError> {
@@ -75,6 +77,35 @@ impl Files {
                 .map_err(|error| unusable(path, &error))?;
         }
         Ok(Some(roots))
+    }
+
+    fn alpn(&self) -> Vec<Vec<u8>> {
+        let names = self.protocols.iter().cloned();
+        names.map(String::into_bytes).collect()
+    }
+
+    /// The stream after its handshake, if the peer speaks what is asked for.
+    fn secured(
+        &self,
+        shaken: io::Result<impl Into<TlsStream<Box<dyn Stream>>>>,
+    ) -> Result<Secured, NetError> {
+        let secured = Secured::new(shaken.map_err(refused)?.into());
+        match secured.protocol {
+            None if !self.protocols.is_empty() => Err(NetError::NoProtocol),
+            _ => Ok(secured),
+        }
+    }
+}
+
+/// Why there was no handshake.
+fn refused(error: io::Error) -> NetError {
+    let known = error.get_ref().and_then(|error| error.downcast_ref());
+    match known {
+        Some(
+            rustls::Error::NoApplicationProtocol
+            | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol),
+        ) => NetError::NoProtocol,
+        _ => NetError::tls(error),
     }
 }
 
@@ -115,13 +146,14 @@ impl ServerTls {
         certificates: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, NetError> {
-        let files = Files {
+        let source = Source {
             own: Some((certificates.into(), key.into())),
             trusted: None,
+            protocols: Vec::new(),
         };
-        let config = server_config(&files)?;
+        let config = server_config(&source)?;
         Ok(Self {
-            files,
+            source,
             allowed: None,
             config: Arc::new(RwLock::new(Arc::new(config))),
         })
@@ -133,8 +165,8 @@ impl ServerTls {
     ///
     /// As [`from_pem_files`](Self::from_pem_files).
     pub fn clients_signed_by(mut self, authorities: impl Into<PathBuf>) -> Result<Self, NetError> {
-        self.files.trusted = Some(authorities.into());
-        let config = server_config(&self.files)?;
+        self.source.trusted = Some(authorities.into());
+        let config = server_config(&self.source)?;
         self.config = Arc::new(RwLock::new(Arc::new(config)));
         Ok(self)
     }
@@ -149,13 +181,24 @@ impl ServerTls {
         self
     }
 
+    /// Speaks one of these protocols, named as by ALPN (RFC 7301), the first that both ends know;
+    /// and with nobody who names none of them. [`Link::protocol`](crate::Link::protocol) tells which.
+    #[must_use]
+    pub fn protocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.source.protocols = names.into_iter().map(Into::into).collect();
+        let mut config = ServerConfig::clone(&current(&self.config));
+        config.alpn_protocols = self.source.alpn();
+        self.config = Arc::new(RwLock::new(Arc::new(config)));
+        self
+    }
+
     /// Reads the files again. Connections that are there go on; with an error, all goes on as it was.
     ///
     /// # Errors
     ///
     /// As [`from_pem_files`](Self::from_pem_files).
     pub fn reload(&self) -> Result<(), NetError> {
-        replace(&self.config, server_config(&self.files)?);
+        replace(&self.config, server_config(&self.source)?);
         Ok(())
     }
 
@@ -166,8 +209,7 @@ impl ServerTls {
     ) -> Result<Box<dyn Stream>, NetError> {
         let config = current(&self.config);
         let io = TlsAcceptor::from(config).accept(stream).await;
-        let io = TlsStream::from(io.map_err(NetError::tls)?);
-        let secured = Secured::new(io);
+        let secured = self.source.secured(io)?;
         if let Some(allowed) = &self.allowed {
             let names = secured.identity.iter().flat_map(|identity| &identity.names);
             if !names.into_iter().any(|name| allowed.contains(name)) {
@@ -178,14 +220,14 @@ impl ServerTls {
     }
 }
 
-fn server_config(files: &Files) -> Result<ServerConfig, NetError> {
-    let (chain, key) = files
+fn server_config(source: &Source) -> Result<ServerConfig, NetError> {
+    let (chain, key) = source
         .own()?
         .ok_or_else(|| NetError::tls("a server needs a certificate"))?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(NetError::tls)?;
-    let builder = match files.trusted()? {
+    let builder = match source.trusted()? {
         None => builder.with_no_client_auth(),
         Some(roots) => {
             let verifier =
@@ -196,6 +238,7 @@ fn server_config(files: &Files) -> Result<ServerConfig, NetError> {
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(NetError::tls)?;
+    config.alpn_protocols = source.alpn();
     // A session that is resumed has not shown its certificate again: after a reload it should.
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -209,13 +252,14 @@ impl ClientTls {
     ///
     /// `Tls`: the file cannot be read or holds something else.
     pub fn trusting(authorities: impl Into<PathBuf>) -> Result<Self, NetError> {
-        let files = Files {
+        let source = Source {
             own: None,
             trusted: Some(authorities.into()),
+            protocols: Vec::new(),
         };
-        let config = client_config(&files)?;
+        let config = client_config(&source)?;
         Ok(Self {
-            files,
+            source,
             server_name: None,
             config: Arc::new(RwLock::new(Arc::new(config))),
         })
@@ -231,10 +275,21 @@ impl ClientTls {
         certificates: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, NetError> {
-        self.files.own = Some((certificates.into(), key.into()));
-        let config = client_config(&self.files)?;
+        self.source.own = Some((certificates.into(), key.into()));
+        let config = client_config(&self.source)?;
         self.config = Arc::new(RwLock::new(Arc::new(config)));
         Ok(self)
+    }
+
+    /// Speaks one of these protocols, named as by ALPN (RFC 7301), the first that both ends know;
+    /// and with nobody who names none of them. [`Link::protocol`](crate::Link::protocol) tells which.
+    #[must_use]
+    pub fn protocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.source.protocols = names.into_iter().map(Into::into).collect();
+        let mut config = ClientConfig::clone(&current(&self.config));
+        config.alpn_protocols = self.source.alpn();
+        self.config = Arc::new(RwLock::new(Arc::new(config)));
+        self
     }
 
     /// The name that the server's certificate must have, where it is not the one that was dialled.
@@ -250,7 +305,7 @@ impl ClientTls {
     ///
     /// As [`trusting`](Self::trusting).
     pub fn reload(&self) -> Result<(), NetError> {
-        replace(&self.config, client_config(&self.files)?);
+        replace(&self.config, client_config(&self.source)?);
         Ok(())
     }
 
@@ -269,22 +324,23 @@ impl ClientTls {
         let name = ServerName::try_from(name).map_err(NetError::tls)?;
         let config = current(&self.config);
         let io = TlsConnector::from(config).connect(name, stream).await;
-        Ok(Box::new(Secured::new(io.map_err(NetError::tls)?.into())))
+        Ok(Box::new(self.source.secured(io)?))
     }
 }
 
-fn client_config(files: &Files) -> Result<ClientConfig, NetError> {
-    let roots = files.trusted()?.unwrap_or_else(RootCertStore::empty);
+fn client_config(source: &Source) -> Result<ClientConfig, NetError> {
+    let roots = source.trusted()?.unwrap_or_else(RootCertStore::empty);
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(NetError::tls)?
         .with_root_certificates(roots);
-    let mut config = match files.own()? {
+    let mut config = match source.own()? {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
             .map_err(NetError::tls)?,
     };
+    config.alpn_protocols = source.alpn();
     config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
 }
@@ -292,7 +348,7 @@ fn client_config(files: &Files) -> Result<ClientConfig, NetError> {
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls")
-            .field("files", &self.files)
+            .field("source", &self.source)
             .field("allowed", &self.allowed)
             .finish_non_exhaustive()
     }
@@ -301,7 +357,7 @@ impl fmt::Debug for ServerTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls")
-            .field("files", &self.files)
+            .field("source", &self.source)
             .field("server_name", &self.server_name)
             .finish_non_exhaustive()
     }
@@ -313,16 +369,19 @@ struct Secured {
     peer: NetAddr,
     local: NetAddr,
     identity: Option<Arc<PeerIdentity>>,
+    protocol: Option<Arc<str>>,
 }
 
 impl Secured {
     fn new(io: TlsStream<Box<dyn Stream>>) -> Self {
         let (stream, session) = io.get_ref();
+        let protocol = session.alpn_protocol().map(String::from_utf8_lossy);
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         Self {
             peer: stream.peer_addr(),
             local: stream.local_addr(),
             identity: certificate.map(|certificate| Arc::new(identity(certificate))),
+            protocol: protocol.map(|name| name.as_ref().into()),
             io,
         }
     }
@@ -352,6 +411,10 @@ impl Stream for Secured {
 
     fn peer_identity(&self) -> Option<Arc<PeerIdentity>> {
         self.identity.clone()
+    }
+
+    fn protocol(&self) -> Option<Arc<str>> {
+        self.protocol.clone()
     }
 }
 

@@ -160,6 +160,45 @@ async fn a_server_lets_nobody_else_in() {
     server.listener.kill();
 }
 
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_ends_speak_a_protocol_that_both_name() {
+    let ca = Authority::new();
+    let (server, address) = start(server_tls(&ca.sign("localhost")).protocols(["app/3", "app/2"]));
+    let trust = || ClientTls::trusting(ca.certificate()).unwrap();
+    for (ours, agreed) in [
+        (vec!["app/2"], "app/2"),
+        (vec!["app/1", "app/2", "app/3"], "app/3"),
+    ] {
+        let client = client(&address, trust().protocols(ours));
+        assert_eq!(soon(client.ask("hello".into())).await.unwrap(), "hello");
+        let (link, _) = server.opened().await;
+        assert_eq!(link.protocol().as_deref(), Some(agreed));
+    }
+    // Other ones, and none.
+    let error = refused(&address, trust().protocols(["else/1"])).await;
+    assert!(matches!(error, NetError::NoProtocol), "{error:?}");
+    let error = refused(&address, trust()).await;
+    println!("named none: {error:?}");
+    assert!(server.is_quiet().await, "somebody else was let in");
+    server.listener.kill();
+}
+
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_names_no_protocol_is_none_for_a_client_that_does() {
+    let ca = Authority::new();
+    let (server, address) = start(server_tls(&ca.sign("localhost")));
+    let tls = ClientTls::trusting(ca.certificate()).unwrap();
+    let error = refused(&address, tls.protocols(["app/1"])).await;
+    assert!(matches!(error, NetError::NoProtocol), "{error:?}");
+    // Reloaded, it asks for the same.
+    let tls = ClientTls::trusting(ca.certificate()).unwrap();
+    let tls = tls.protocols(["app/1"]);
+    tls.reload().unwrap();
+    let error = refused(&address, tls).await;
+    assert!(matches!(error, NetError::NoProtocol), "{error:?}");
+    server.listener.kill();
+}
+
 /// Tries TLS 1.2.
 async fn old_client(ca: &Authority, paper: &Paper, address: &str) -> std::io::Error {
     let mut roots = RootCertStore::empty();
