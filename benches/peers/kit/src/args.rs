@@ -22,12 +22,12 @@ pub fn setup() -> &'static Setup {
     SETUP.get().expect("`main` has set it")
 }
 
-/// `PROGRAM ROW VARIANT WORKERS SHARE` measures a share of the row's work, and prints the values; or
-/// nothing, where the peer cannot do it.
+/// `PROGRAM ROW VARIANT WORKERS SHARE [SIZE]` measures a share of the row's work, and prints the values;
+/// or nothing, where the peer cannot do it. A size belongs to a row that has several.
 pub fn main<P: Peer>() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [row, variant, workers, share] = &args[..] else {
-        eprintln!("usage: ROW VARIANT WORKERS SHARE");
+    let [row, variant, workers, share, size @ ..] = &args[..] else {
+        eprintln!("usage: ROW VARIANT WORKERS SHARE [SIZE]");
         return ExitCode::FAILURE;
     };
     let (Ok(workers), Ok(share)) = (workers.parse(), share.parse()) else {
@@ -36,11 +36,17 @@ pub fn main<P: Peer>() -> ExitCode {
     };
     let variant = variant.clone();
     SETUP.set(Setup { variant, workers }).expect("only once");
-    let Some(row) = rows::ROWS.iter().find(|known| known.name == *row) else {
+    let mut rows = rows::ROWS.iter().chain(rows::GROWTH);
+    let Some(row) = rows.find(|known| known.name == *row) else {
         eprintln!("no row is called {row}");
         return ExitCode::FAILURE;
     };
-    let values = row.point::<P>(share).unwrap_or_default();
+    let size = size.first().map_or(Ok(0), |size| size.parse());
+    let Some(size) = size.ok().filter(|size| row.takes(*size)) else {
+        eprintln!("{} is of {:?} {}", row.name, row.sizes, row.against);
+        return ExitCode::FAILURE;
+    };
+    let values = row.point::<P>(share, size).unwrap_or_default();
     let values: Vec<_> = values.iter().map(f64::to_string).collect();
     println!("{}", values.join(" "));
     // Some peers' threads do not end by themselves.

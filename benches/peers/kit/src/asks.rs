@@ -17,13 +17,12 @@ pub(crate) fn in_sequence<P: Peer, const N: usize>(count: u64, mailbox: Mailbox)
     })
 }
 
-pub(crate) fn at_once<P: Peer>(count: u64) -> f64 {
-    const ASKERS: u64 = 1000;
-    let laps = count / ASKERS;
+pub(crate) fn at_once<P: Peer>(count: u64, askers: u64) -> f64 {
+    let laps = count / askers;
     P::run(async move {
         let addr = P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await;
         let start = Instant::now();
-        all::<P, _>((0..ASKERS).map(|_| {
+        all::<P, _>((0..askers).map(|_| {
             let addr = addr.clone();
             async move {
                 for n in 0..laps {
@@ -32,8 +31,8 @@ pub(crate) fn at_once<P: Peer>(count: u64) -> f64 {
             }
         }))
         .await;
-        let each = nanos_each(start, laps * ASKERS);
-        assert_eq!(P::ask(&addr, add(0)).await, ASKERS * sum(laps));
+        let each = nanos_each(start, laps * askers);
+        assert_eq!(P::ask(&addr, add(0)).await, askers * sum(laps));
         each
     })
 }

@@ -9,6 +9,7 @@ mod latch;
 mod load;
 mod asks;
 mod tells;
+mod growth;
 mod lives;
 mod rings;
 mod latency;
@@ -16,4 +17,4 @@ mod savina;
 
 pub use args::{Setup, main, setup};
 pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
-pub use rows::{ROWS, Row};
+pub use rows::{GROWTH, ROWS, Row};

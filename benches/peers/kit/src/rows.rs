@@ -1,6 +1,6 @@
 //! The rows of the tables: what is measured, and how much of it.
 use crate::peer::{Mailbox, Peer};
-use crate::{asks, latency, lives, rings, savina, tells};
+use crate::{asks, growth, latency, lives, rings, savina, tells};
 
 /// One row, or several that are measured together.
 #[derive(Debug)]
@@ -13,6 +13,10 @@ pub struct Row {
     pub unit: &'static str,
     /// What its values are, where there are several.
     pub parts: &'static [&'static str],
+    /// What its cost grows with, if that is what it shows.
+    pub against: &'static str,
+    /// How much of that there is, point by point.
+    pub sizes: &'static [u64],
     load: Load,
 }
 
@@ -20,7 +24,7 @@ pub struct Row {
 enum Load {
     Ask(u64, Mailbox),
     AskLarge(u64, usize),
-    AskAtOnce(u64),
+    AskAtOnce(u64, u64),
     AskAcross(u64),
     Tell(u64, u64, Mailbox),
     TellLarge(u64, usize),
@@ -29,12 +33,22 @@ enum Load {
     Ring(u64, usize),
     Latency(u64),
     Savina(savina::Load),
+    AskActors(u64),
+    TellActors(u64),
+    AskQueue(u64),
+    TellQueue(u64),
+    AskSenders(u64),
+    TellSenders(u64),
+    AskSize(u64),
+    TellSize(u64),
 }
 
 use Load::{
-    Ask, AskAcross, AskAtOnce, AskLarge, Idle, Latency, LiveOnce, Ring, Savina, Tell, TellLarge,
+    Ask, AskAcross, AskActors, AskAtOnce, AskLarge, AskQueue, AskSenders, AskSize, Idle, Latency,
+    LiveOnce, Ring, Savina, Tell, TellActors, TellLarge, TellQueue, TellSenders, TellSize,
 };
 use Mailbox::{Bounded, Unbounded};
+use tells::LAPS;
 
 /// All rows, in the tables' order.
 pub static ROWS: &[Row] = &[
@@ -50,7 +64,12 @@ pub static ROWS: &[Row] = &[
         "ns",
         Ask(200_000, Bounded),
     ),
-    row("ask-1000", "1,000 asks in flight", "ns", AskAtOnce(500_000)),
+    row(
+        "ask-1000",
+        "1,000 asks in flight",
+        "ns",
+        AskAtOnce(500_000, 1000),
+    ),
     row(
         "ask-64x64",
         "64 callers x 64 actors",
@@ -164,12 +183,78 @@ pub static ROWS: &[Row] = &[
     .of_quantiles(),
 ];
 
+const POWERS: &[u64] = &[1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+const SENDERS: &[u64] = &[1, 2, 4, 8, 16, 32, 64];
+const SIZES: &[u64] = &[8, 64, 256, 1_024, 4_096];
+
+/// How cost grows: rows of several points, each of another size.
+pub static GROWTH: &[Row] = &[
+    row(
+        "ask-actors",
+        "ask, by the number of actors",
+        "ns",
+        AskActors(500_000),
+    )
+    .against("actors", POWERS),
+    row(
+        "tell-actors",
+        "tell, by the number of actors",
+        "ns",
+        TellActors(1_000_000),
+    )
+    .against("actors", POWERS),
+    row(
+        "ask-queue",
+        "ask, by the length of the queue",
+        "ns",
+        AskQueue(1_000_000),
+    )
+    .against("asks in flight", POWERS),
+    row(
+        "tell-queue",
+        "tell, by the length of the queue",
+        "ns",
+        TellQueue(4_000_000),
+    )
+    .against("messages that wait", POWERS),
+    row(
+        "ask-senders",
+        "ask, by the number of senders",
+        "ns",
+        AskSenders(500_000),
+    )
+    .against("senders", SENDERS),
+    row(
+        "tell-senders",
+        "tell, by the number of senders",
+        "ns",
+        TellSenders(1_000_000),
+    )
+    .against("senders", SENDERS),
+    row(
+        "ask-size",
+        "ask, by the size of the message",
+        "ns",
+        AskSize(200_000),
+    )
+    .against("bytes", SIZES),
+    row(
+        "tell-size",
+        "tell, by the size of the message",
+        "ns",
+        TellSize(400_000),
+    )
+    .against("bytes", SIZES),
+];
+
 const fn row(name: &'static str, title: &'static str, unit: &'static str, load: Load) -> Row {
     Row {
         name,
         title,
         unit,
         parts: &[""],
+        against: "",
+        sizes: &[],
         load,
     }
 }
@@ -180,23 +265,47 @@ impl Row {
         self
     }
 
-    /// Measures; `None`: this peer cannot do it.
-    pub(crate) fn point<P: Peer>(&self, share: f64) -> Option<Vec<f64>> {
+    const fn against(mut self, what: &'static str, sizes: &'static [u64]) -> Self {
+        self.against = what;
+        self.sizes = sizes;
+        self
+    }
+
+    /// Whether it can be measured at this size; 0 where it has none.
+    pub(crate) fn takes(&self, size: u64) -> bool {
+        match self.sizes {
+            [] => size == 0,
+            sizes => sizes.contains(&size),
+        }
+    }
+
+    /// Measures, at this size where it has several; `None`: this peer cannot do it.
+    pub(crate) fn point<P: Peer>(&self, share: f64, size: u64) -> Option<Vec<f64>> {
         let part = |count: u64| ((count as f64 * share) as u64).max(1_000);
         let value = match self.load {
             Ask(_, Bounded) | Tell(_, _, Bounded) if !P::BOUNDED => return None,
             Ask(count, mailbox) => asks::in_sequence::<P, 1>(part(count), mailbox),
             AskLarge(count, 64) => asks::in_sequence::<P, 8>(part(count), Unbounded),
             AskLarge(count, _) => asks::in_sequence::<P, 128>(part(count), Unbounded),
-            AskAtOnce(count) => asks::at_once::<P>(part(count)),
+            AskAtOnce(count, askers) => asks::at_once::<P>(part(count), askers),
             AskAcross(count) => asks::across::<P>(part(count)),
-            Tell(count, producers, mailbox) => tells::tell::<P, 1>(part(count), producers, mailbox),
-            TellLarge(count, 64) => tells::tell::<P, 8>(part(count), 1, Unbounded),
-            TellLarge(count, _) => tells::tell::<P, 128>(part(count), 1, Unbounded),
+            Tell(count, producers, mailbox) => {
+                tells::tell::<P, 1>(part(count), LAPS, producers, mailbox)
+            }
+            TellLarge(count, 64) => tells::tell::<P, 8>(part(count), LAPS, 1, Unbounded),
+            TellLarge(count, _) => tells::tell::<P, 128>(part(count), LAPS, 1, Unbounded),
             LiveOnce(count) => lives::live_once::<P>(part(count)),
             Idle(count) => lives::idle::<P>(part(count)),
             Ring(hops, len) => rings::ring::<P>(part(hops), len),
             Latency(rate) => return Some(latency::latency::<P>(rate, share)),
+            AskActors(count) => growth::ask_actors::<P>(part(count), size),
+            TellActors(count) => growth::tell_actors::<P>(part(count), size),
+            AskQueue(count) => growth::ask_queue::<P>(part(count), size),
+            TellQueue(count) => growth::tell_queue::<P>(part(count), size),
+            AskSenders(count) => asks::at_once::<P>(part(count), size),
+            TellSenders(count) => tells::tell::<P, 1>(part(count), LAPS, size, Unbounded),
+            AskSize(count) => growth::ask_size::<P>(part(count), size),
+            TellSize(count) => growth::tell_size::<P>(part(count), size),
             Savina(load) => return savina::point::<P>(load, share).map(|value| vec![value]),
         };
         Some(vec![value])

@@ -3,14 +3,21 @@ use crate::load::{Adder, add, all, nanos_each, sum, until};
 use crate::peer::{Mailbox, Peer};
 use std::time::Instant;
 
-/// So many tells, in four laps that each wait until all was handled.
-pub(crate) fn tell<P: Peer, const N: usize>(count: u64, producers: u64, mailbox: Mailbox) -> f64 {
-    const LAPS: u64 = 4;
-    let tells = count / LAPS / producers;
+/// In how many laps the rows tell.
+pub(crate) const LAPS: u64 = 4;
+
+/// So many tells, in laps that each wait until all was handled.
+pub(crate) fn tell<P: Peer, const N: usize>(
+    count: u64,
+    laps: u64,
+    producers: u64,
+    mailbox: Mailbox,
+) -> f64 {
+    let tells = count / laps / producers;
     P::run(async move {
         let addr = P::spawn(Adder::<N>::default(), mailbox).await;
         let start = Instant::now();
-        for lap in 1..=LAPS {
+        for lap in 1..=laps {
             all::<P, _>((0..producers).map(|_| {
                 let addr = addr.clone();
                 async move {
@@ -25,6 +32,6 @@ pub(crate) fn tell<P: Peer, const N: usize>(count: u64, producers: u64, mailbox:
             .await;
             until::<P, N>(&addr, lap * producers * sum(tells)).await;
         }
-        nanos_each(start, LAPS * producers * tells)
+        nanos_each(start, laps * producers * tells)
     })
 }

@@ -14,19 +14,21 @@ const LEAST: f64 = 0.25;
 const MOST: f64 = 32.0;
 
 pub(crate) fn write(results: &Results) -> Result<(), String> {
-    let folder = folder().join("charts");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for condition in Condition::ALL {
         let lines = results.lines.iter();
         let lines: Vec<_> = lines.filter(|line| line.condition == condition).collect();
         if lines.is_empty() {
             continue;
         }
-        let path = folder.join(format!("{}.svg", condition.name()));
-        let svg = draw(&lines, condition);
-        fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))?;
+        save(condition.name(), &draw(&lines, condition))?;
     }
     Ok(())
+}
+
+/// Writes one chart.
+pub(crate) fn save(name: &str, svg: &str) -> Result<(), String> {
+    let path = folder().join("charts").join(format!("{name}.svg"));
+    fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn draw(lines: &[&Line], condition: Condition) -> String {
@@ -89,7 +91,7 @@ fn circle(svg: &mut String, x: f64, y: f64, side: &Side, title: &str) {
     );
 }
 
-fn put(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
+pub(crate) fn put(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let _ = writeln!(
         svg,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"

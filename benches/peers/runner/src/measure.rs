@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A point that takes longer has none, and its side is not measured again for this row.
+/// A point that takes longer has none, and its side is not measured again for this row under this
+/// condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(options: &Options) -> Result<Results, String> {
@@ -23,11 +24,17 @@ pub(crate) fn measure(options: &Options) -> Result<Results, String> {
             if *condition == Condition::Pinned && !can_pin() {
                 return Err("there is no `taskset` that works here; say `--free`".to_owned());
             }
-            let lines = measure_row(options, &programs, row, *condition);
-            lines.iter().for_each(print);
-            results.lines.extend(lines);
-            // What there is, should somebody end it early.
-            results.write(&options.json)?;
+            let sizes: Vec<_> = match row.sizes {
+                [] => vec![None],
+                sizes => sizes.iter().copied().map(Some).collect(),
+            };
+            for size in sizes {
+                let lines = measure_row(options, &programs, row, *condition, size);
+                lines.iter().for_each(print);
+                results.lines.extend(lines);
+                // What there is, should somebody end it early.
+                results.write(&options.json)?;
+            }
         }
     }
     Ok(results)
@@ -55,15 +62,12 @@ fn measure_row(
     programs: &std::path::Path,
     row: &Row,
     condition: Condition,
+    size: Option<u64>,
 ) -> Vec<Line> {
-    let line = |part: &&str| {
-        let title = match *part {
-            "" => row.title.to_owned(),
-            part => format!("{}, {part}", row.title),
-        };
-        Line::new(row.name, &title, row.unit, condition)
-    };
-    let mut lines: Vec<_> = row.parts.iter().map(line).collect();
+    let parts = row.parts.iter();
+    let mut lines: Vec<_> = parts
+        .map(|part| Line::new(row, part, condition, size))
+        .collect();
     let mut sides = options.sides.clone();
     for _ in 0..options.reps {
         sides.retain(|side| {
@@ -77,6 +81,7 @@ fn measure_row(
             };
             command.args([row.name, side.variant]);
             command.args([options.workers.to_string(), options.share.to_string()]);
+            command.args(size.map(|size| size.to_string()));
             match point(command) {
                 Ok(Some(values)) => {
                     for (line, value) in lines.iter_mut().zip(values) {
@@ -145,8 +150,8 @@ fn print(line: &Line) {
     }
 }
 
-/// The machine, the versions and the command.
-fn about(options: &Options) -> Vec<(String, String)> {
+/// The machine, and what runs on it.
+pub(crate) fn machine() -> Vec<(String, String)> {
     let mut about = Vec::new();
     let mut tell = |name: &str, value: String| about.push((name.to_owned(), value));
     let cores = thread::available_parallelism().map_or(0, usize::from);
@@ -156,6 +161,13 @@ fn about(options: &Options) -> Vec<(String, String)> {
         "Compiler",
         first_line(Command::new("rustc").arg("--version")),
     );
+    about
+}
+
+/// The machine, the versions and the command.
+fn about(options: &Options) -> Vec<(String, String)> {
+    let mut about = machine();
+    let mut tell = |name: &str, value: String| about.push((name.to_owned(), value));
     let build = if options.lto {
         "release, with link-time optimization"
     } else {
@@ -178,7 +190,7 @@ fn cpu() -> String {
     name.unwrap_or("unknown processor").to_owned()
 }
 
-fn first_line(command: &mut Command) -> String {
+pub(crate) fn first_line(command: &mut Command) -> String {
     let output = command
         .output()
         .map(|output| output.stdout)
@@ -188,7 +200,7 @@ fn first_line(command: &mut Command) -> String {
 }
 
 /// As `Cargo.lock` has them.
-fn versions(sides: &[&Side]) -> String {
+pub(crate) fn versions(sides: &[&Side]) -> String {
     let lock = fs::read_to_string(folder().join("Cargo.lock")).unwrap_or_default();
     let mut versions = Vec::new();
     for side in sides {

@@ -1,9 +1,13 @@
 //! The command line.
 use crate::sides::{Kind, SIDES, Side};
-use peers_kit::{ROWS, Row};
+use peers_kit::{GROWTH, ROWS, Row};
 use std::path::PathBuf;
 
 pub(crate) struct Options {
+    /// Measures how cost grows, and nothing else.
+    pub(crate) growth: bool,
+    /// Measures what a build costs, and nothing else.
+    pub(crate) builds: bool,
     pub(crate) rows: Vec<&'static Row>,
     pub(crate) sides: Vec<&'static Side>,
     pub(crate) conditions: Vec<Condition>,
@@ -43,8 +47,11 @@ impl Condition {
 
 impl Options {
     pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut peers, mut reps, mut smoke) = (Vec::new(), None, false);
+        let (mut rows, mut peers) = (Vec::new(), Vec::new());
+        let (mut reps, mut json, mut smoke) = (None, None, false);
         let mut options = Self {
+            growth: false,
+            builds: false,
             rows: Vec::new(),
             sides: Vec::new(),
             conditions: Vec::new(),
@@ -52,7 +59,7 @@ impl Options {
             share: 1.0,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             lto: false,
-            json: folder().join("results.json"),
+            json: PathBuf::new(),
             from_json: false,
             write: false,
         };
@@ -66,12 +73,14 @@ impl Options {
                     let parsed = share.parse();
                     options.share = parsed.map_err(|_| format!("not a share: {share}"))?;
                 }
-                "--row" => options.rows.push(row(&value()?)?),
+                "--growth" => options.growth = true,
+                "--builds" => options.builds = true,
+                "--row" => rows.push(value()?),
                 "--peer" => peers.push(value()?),
                 "--free" => options.conditions.push(Condition::Free),
                 "--pinned" => options.conditions.push(Condition::Pinned),
                 "--lto" => options.lto = true,
-                "--json" => options.json = value()?.into(),
+                "--json" => json = Some(value()?.into()),
                 "--from-json" => options.from_json = true,
                 "--write" => options.write = true,
                 "--smoke" => smoke = true,
@@ -81,12 +90,22 @@ impl Options {
         if smoke {
             options.share = 0.01;
         }
-        options.reps = reps.unwrap_or(if smoke { 1 } else { 7 });
-        if options.rows.is_empty() {
-            options.rows = ROWS.iter().collect();
-        }
+        let (known, file, usual, conditions) = match options.growth {
+            true => (GROWTH, "growth.json", 3, &[Condition::Free][..]),
+            false => (ROWS, "results.json", 7, &Condition::ALL[..]),
+        };
+        let usual = if options.builds { 3 } else { usual };
+        options.reps = reps.unwrap_or(if smoke { 1 } else { usual });
+        options.json = json.unwrap_or_else(|| folder().join(file));
+        options.rows = match rows.is_empty() {
+            true => known.iter().collect(),
+            false => rows
+                .iter()
+                .map(|name| row(known, name))
+                .collect::<Result<_, _>>()?,
+        };
         if options.conditions.is_empty() {
-            options.conditions = Condition::ALL.to_vec();
+            options.conditions = conditions.to_vec();
         }
         for peer in &peers {
             if !SIDES.iter().any(|side| side.name == peer) {
@@ -94,10 +113,9 @@ impl Options {
                 return Err(format!("no peer is called `{peer}`: {}", names.join("; ")));
             }
         }
-        let wanted = |side: &&Side| {
-            peers.is_empty()
-                || side.kind == Kind::Ours
-                || peers.iter().any(|name| name == side.name)
+        let wanted = |side: &&Side| match peers.is_empty() {
+            true => side.grows || !options.growth,
+            false => side.kind == Kind::Ours || peers.iter().any(|name| name == side.name),
         };
         options.sides = SIDES.iter().filter(wanted).collect();
         Ok(options)
@@ -118,9 +136,9 @@ fn number(text: &str) -> Result<usize, String> {
     }
 }
 
-fn row(name: &str) -> Result<&'static Row, String> {
-    ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
-        let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+fn row<'a>(known: &'a [Row], name: &str) -> Result<&'a Row, String> {
+    known.iter().find(|row| row.name == name).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|row| row.name).collect();
         format!("no row is called `{name}`; there are {}", names.join(", "))
     })
 }

@@ -1,29 +1,55 @@
 //! The README's tables.
 use crate::options::{Condition, folder};
 use crate::reasons::reason;
-use crate::results::{Line, Results};
-use crate::sides::{Kind, SIDES, ours};
+use crate::results::{Line, Results, grouped};
+use crate::sides::{Kind, SIDES, Side, ours};
+use peers_kit::{GROWTH, Row};
 use std::fmt::Write;
 use std::fs;
 
-const BEGIN: &str = "<!-- From here on it is written by `cargo run --release -- --write`. -->";
-const END: &str = "<!-- Until here. -->";
-
 pub(crate) fn write(results: &Results) -> Result<(), String> {
+    fill("--write", &tables(results))
+}
+
+/// The tables of how cost grows.
+pub(crate) fn write_growth(results: &Results) -> Result<(), String> {
+    let mut text = about(&results.about);
+    for row in GROWTH {
+        let lines: Vec<_> = results.of_growth(row).collect();
+        if !lines.is_empty() {
+            curve(&mut text, row, &lines);
+        }
+    }
+    fill("--growth --write", &text)
+}
+
+/// Puts this in the place of what the runner wrote with these options before.
+pub(crate) fn fill(options: &str, text: &str) -> Result<(), String> {
+    const END: &str = "<!-- Until here. -->";
+    let begin =
+        format!("<!-- From here on it is written by `cargo run --release -- {options}`. -->");
     let path = folder().join("README.md");
     let wrong = |what: &str| format!("{}: {what}", path.display());
     let old = fs::read_to_string(&path).map_err(|error| wrong(&error.to_string()))?;
-    let (before, rest) = old.split_once(BEGIN).ok_or_else(|| wrong("no beginning"))?;
+    let (before, rest) = old
+        .split_once(&begin)
+        .ok_or_else(|| wrong("no beginning"))?;
     let (_, after) = rest.split_once(END).ok_or_else(|| wrong("no end"))?;
-    let new = format!("{before}{BEGIN}\n\n{}\n{END}{after}", tables(results));
+    let new = format!("{before}{begin}\n\n{text}\n{END}{after}");
     fs::write(&path, new).map_err(|error| wrong(&error.to_string()))
 }
 
-fn tables(results: &Results) -> String {
+/// What it was measured on and with.
+pub(crate) fn about(about: &[(String, String)]) -> String {
     let mut text = String::from("| | |\n|---|---|\n");
-    for (name, value) in &results.about {
+    for (name, value) in about {
         let _ = writeln!(text, "| {name} | {value} |");
     }
+    text
+}
+
+fn tables(results: &Results) -> String {
+    let mut text = about(&results.about);
     for condition in Condition::ALL {
         let lines = results.lines.iter();
         let lines: Vec<_> = lines.filter(|line| line.condition == condition).collect();
@@ -66,6 +92,40 @@ fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
         }
         text.push('\n');
     }
+}
+
+fn curve(text: &mut String, row: &Row, lines: &[&Line]) {
+    let sides = || SIDES.iter().filter(|side| in_any(side, lines));
+    let _ = write!(
+        text,
+        "\n### {}\n\n![{}](charts/growth-{}.svg)\n\n| {} |",
+        row.title, row.title, row.name, row.against
+    );
+    for side in sides() {
+        let _ = write!(text, " {} |", side.name);
+    }
+    let _ = write!(text, "\n|---|");
+    for _ in sides() {
+        text.push_str("---|");
+    }
+    text.push('\n');
+    for line in lines {
+        let _ = write!(text, "| {} |", grouped(line.size.unwrap_or_default()));
+        for side in sides() {
+            match line.median(side) {
+                Some(median) => {
+                    let _ = write!(text, " {} {} |", rounded(median), line.unit);
+                }
+                None => text.push_str(" – |"),
+            }
+        }
+        text.push('\n');
+    }
+}
+
+/// Whether it has been measured.
+pub(crate) fn in_any(side: &Side, lines: &[&Line]) -> bool {
+    lines.iter().any(|line| line.median(side).is_some())
 }
 
 fn not_led(text: &mut String, results: &Results) {

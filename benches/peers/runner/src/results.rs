@@ -1,6 +1,7 @@
 //! All that was measured, in memory and as JSON.
 use crate::options::Condition;
 use crate::sides::{Kind, SIDES, Side, ours};
+use peers_kit::Row;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -19,17 +20,25 @@ pub(crate) struct Line {
     pub(crate) title: String,
     pub(crate) unit: String,
     pub(crate) condition: Condition,
+    /// Of a row that has several.
+    pub(crate) size: Option<u64>,
     /// By the sides' names, turn by turn.
     turns: HashMap<String, Vec<f64>>,
 }
 
 impl Line {
-    pub(crate) fn new(row: &str, title: &str, unit: &str, condition: Condition) -> Self {
+    pub(crate) fn new(row: &Row, part: &str, condition: Condition, size: Option<u64>) -> Self {
+        let title = match (part, size) {
+            (_, Some(size)) => format!("{}: {} {}", row.title, grouped(size), row.against),
+            ("", None) => row.title.to_owned(),
+            (part, None) => format!("{}, {part}", row.title),
+        };
         Self {
-            row: row.to_owned(),
-            title: title.to_owned(),
-            unit: unit.to_owned(),
+            row: row.name.to_owned(),
+            title,
+            unit: row.unit.to_owned(),
             condition,
+            size,
             turns: HashMap::new(),
         }
     }
@@ -69,7 +78,15 @@ impl Line {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// With commas between the thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
+    }
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
@@ -80,6 +97,12 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 impl Results {
+    /// The points of a row of how cost grows, with all cores free.
+    pub(crate) fn of_growth(&self, row: &Row) -> impl Iterator<Item = &Line> {
+        let lines = self.lines.iter();
+        lines.filter(|line| line.row == row.name && line.condition == Condition::Free)
+    }
+
     pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
         let about: Map<_, _> = self
             .about
@@ -132,6 +155,7 @@ impl Line {
             "title": self.title,
             "unit": self.unit,
             "condition": self.condition.name(),
+            "size": self.size,
             "sides": sides.collect::<Map<_, _>>(),
         })
     }
@@ -151,6 +175,7 @@ impl Line {
             title: text("title")?,
             unit: text("unit")?,
             condition,
+            size: json["size"].as_u64(),
             turns: sides.collect::<Option<_>>()?,
         })
     }

@@ -11,6 +11,8 @@ pub(crate) struct Side {
     pub(crate) variant: &'static str,
     pub(crate) kind: Kind,
     pub(crate) color: &'static str,
+    /// Whether it is in the curves of how cost grows, unless told otherwise.
+    pub(crate) grows: bool,
 }
 
 /// What a side is compared as.
@@ -32,7 +34,8 @@ pub(crate) static SIDES: &[Side] = &[
         "",
         Kind::Ours,
         "#1a1a1a",
-    ),
+    )
+    .that_grows(),
     side(
         "ours, one thread",
         "peers-ours",
@@ -48,7 +51,8 @@ pub(crate) static SIDES: &[Side] = &[
         "",
         Kind::ManyThreads,
         "#d1495b",
-    ),
+    )
+    .that_grows(),
     side(
         "ractor",
         "peers-ractor",
@@ -56,7 +60,8 @@ pub(crate) static SIDES: &[Side] = &[
         "",
         Kind::ManyThreads,
         "#edae49",
-    ),
+    )
+    .that_grows(),
     side(
         "actix, one per core",
         "peers-actix",
@@ -72,7 +77,8 @@ pub(crate) static SIDES: &[Side] = &[
         "one arbiter",
         Kind::OneThread,
         "#2e6f57",
-    ),
+    )
+    .that_grows(),
     side(
         "xtra",
         "peers-xtra",
@@ -96,7 +102,8 @@ pub(crate) static SIDES: &[Side] = &[
         "",
         Kind::Reference,
         "#3d6fd1",
-    ),
+    )
+    .that_grows(),
 ];
 
 const fn side(
@@ -114,6 +121,14 @@ const fn side(
         variant,
         kind,
         color,
+        grows: false,
+    }
+}
+
+impl Side {
+    const fn that_grows(mut self) -> Self {
+        self.grows = true;
+        self
     }
 }
 
