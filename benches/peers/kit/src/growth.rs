@@ -2,6 +2,7 @@
 use crate::latch::Latch;
 use crate::load::{Adder, add, nanos_each, sum};
 use crate::peer::{Behaviour, Mailbox, Peer};
+use crate::savina::Random;
 use crate::{asks, tells};
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, OnceLock};
@@ -86,13 +87,9 @@ where
         P::ask(&addr, hello).await;
         addrs.push(addr);
     }
-    let mut random: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut random = Random::new(actors);
     for at in (1..addrs.len()).rev() {
-        // Xorshift.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        addrs.swap(at, random as usize % (at + 1));
+        addrs.swap(at, random.next() as usize % (at + 1));
     }
     addrs
 }

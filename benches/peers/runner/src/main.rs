@@ -9,8 +9,8 @@
 //! - `--row NAME` this row only; may be given several times
 //! - `--peer NAME` this one and ours only; may be given several times
 //! - `--free`, `--pinned` this condition only: all cores free, or everything on the first one
-//! - `--share S` this share of the work: the counts of messages, actors and rounds, so that a turn takes less;
-//!   how many actors, messages and senders a point of `--growth` has stays
+//! - `--share S` this share of the work: the counts of messages, actors and rounds; a point of `--growth`
+//!   keeps its size
 //! - `--workers N` so many threads run actors, as many as there are cores unless told otherwise
 //! - `--lto` builds with link-time optimization, which takes long
 //! - `--json FILE` where the numbers go, `results.json` unless told otherwise, or `growth.json`

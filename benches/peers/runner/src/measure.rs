@@ -28,8 +28,9 @@ pub(crate) fn measure(options: &Options) -> Result<Results, String> {
                 [] => vec![None],
                 sizes => sizes.iter().copied().map(Some).collect(),
             };
+            let mut sides = options.sides.clone();
             for size in sizes {
-                let lines = measure_row(options, &programs, row, *condition, size);
+                let lines = measure_row(options, &programs, row, *condition, size, &mut sides);
                 lines.iter().for_each(print);
                 results.lines.extend(lines);
                 // What there is, should somebody end it early.
@@ -63,12 +64,12 @@ fn measure_row(
     row: &Row,
     condition: Condition,
     size: Option<u64>,
+    sides: &mut Vec<&'static Side>,
 ) -> Vec<Line> {
     let parts = row.parts.iter();
     let mut lines: Vec<_> = parts
         .map(|part| Line::new(row, part, condition, size))
         .collect();
-    let mut sides = options.sides.clone();
     for _ in 0..options.reps {
         sides.retain(|side| {
             let mut command = match condition {
