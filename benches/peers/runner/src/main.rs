@@ -5,7 +5,7 @@
 //! - `--reps N` turns, 7 unless told otherwise
 //! - `--growth` measures how cost grows instead of the rows: 3 turns, all cores free, and some of the peers
 //!   unless told otherwise
-//! - `--builds` builds programs of many actors instead, to see what that costs
+//! - `--builds` builds programs of many actors instead, 3 turns, and prints what that costs
 //! - `--row NAME` this row only; may be given several times
 //! - `--peer NAME` this one and ours only; may be given several times
 //! - `--free`, `--pinned` this condition only: all cores free, or everything on the first one
