@@ -51,19 +51,19 @@ impl Peer for Kameo {
     }
 
     async fn ask<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) -> u64 {
-        addr.ask(Msg(msg)).send().await.ok().expect("it runs")
+        addr.ask(Msg(msg)).send().await.expect("it runs")
     }
 
     async fn send<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) {
-        addr.tell(Msg(msg)).send().await.ok().expect("it runs");
+        addr.tell(Msg(msg)).send().await.expect("it runs");
     }
 
     fn tell<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) {
-        addr.tell(Msg(msg)).try_send().ok().expect("it runs");
+        addr.tell(Msg(msg)).try_send().expect("it runs");
     }
 
     async fn stop<B: Behaviour>(addr: ActorRef<Host<B>>) {
-        addr.stop_gracefully().await.ok().expect("it runs");
+        addr.stop_gracefully().await.expect("it runs");
         addr.wait_for_shutdown().await;
     }
 }

@@ -59,7 +59,7 @@ impl Peer for Ractor {
 
     async fn ask<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) -> u64 {
         let called = addr.call(|reply| Msg::Ask(msg, reply), None).await;
-        called.ok().expect("it runs").expect("it answers")
+        called.expect("it runs").expect("it answers")
     }
 
     async fn send<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) {
@@ -68,7 +68,7 @@ impl Peer for Ractor {
 
     fn tell<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) {
         let sent = addr.send_message(Msg::Tell(msg));
-        sent.ok().expect("it runs");
+        sent.expect("it runs");
     }
 
     async fn stop<B: Behaviour>(addr: ActorRef<Msg<B>>) {
