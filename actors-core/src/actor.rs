@@ -152,6 +152,16 @@ pub trait Message: Send + 'static {
     note = "write `impl Handler<{M}> for {Self}`, or add a method for it to the `#[handlers]` block"
 )]
 pub trait Handler<M: Message>: Actor {
+    /// Whether an ask may have this handler run on the asker's own thread, inside of the asker's
+    /// task, when the actor is idle: then nobody has to be woken, which is most of what an ask costs.
+    /// `#[inline_ask]` on a method of a [`#[handlers]`](macro@crate::handlers) block says `true`.
+    ///
+    /// For handlers that are short: as long as one runs, its asker does nothing else. All promises
+    /// hold as ever: messages are handled one at a time and in their order, a panic is the actor's,
+    /// and a handler that waits for something goes on in the actor's own task. It happens only
+    /// within one runtime, and not for actors with a thread of their own.
+    const INLINE_ASK: bool = false;
+
     /// Handles one message.
     fn handle(&mut self, msg: M, ctx: &mut Context<Self>) -> impl Future<Output = M::Reply> + Send;
 }

@@ -238,6 +238,20 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         let Stage::Draft(mut call) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("called with a draft");
         };
+        if call.draft().is_inline() {
+            call = match call.try_run() {
+                Ok(pending) if pending.is_ready() => {
+                    self.watch.over();
+                    return Poll::Ready(pending.take());
+                }
+                Ok(pending) => {
+                    self.stage = Stage::Posted(pending);
+                    // This leaves the waker there.
+                    return self.poll_posted(cx);
+                }
+                Err(call) => call,
+            };
+        }
         call.set_waker(cx.waker());
         match call.try_post() {
             Ok(pending) => self.posted(pending, cx),

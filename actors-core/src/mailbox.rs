@@ -28,6 +28,7 @@ mod mail;
 mod reply;
 mod node;
 mod tell;
+mod lend;
 mod queue;
 mod handle;
 mod drain;

@@ -25,6 +25,7 @@ impl<A: Handler<M>, M: Message> MessageFor<A, AnyThread> for M {
         Seal::new(|live: &'static mut Live<A>, message: M| {
             live.actor.handle(message, &mut live.ctx)
         })
+        .inline(A::INLINE_ASK)
     }
 }
 

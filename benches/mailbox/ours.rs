@@ -6,6 +6,9 @@ use tokio::sync::oneshot;
 /// The default mailbox, which holds 1,024 messages.
 pub(crate) struct Bounded;
 
+/// The same, whose handlers of asks may run on the asker's thread.
+pub(crate) struct Inline;
+
 /// A mailbox without a bound.
 pub(crate) struct Unbounded;
 
@@ -17,6 +20,12 @@ pub(crate) struct Adder {
 #[handlers]
 impl Adder {
     async fn add(&mut self, n: u64) -> u64 {
+        self.total += n;
+        self.total
+    }
+
+    #[inline_ask]
+    async fn add_inline(&mut self, n: u64) -> u64 {
         self.total += n;
         self.total
     }
@@ -35,6 +44,22 @@ impl Side for Bounded {
 
     async fn tell(addr: &Self::Addr, n: u64) {
         addr.send(Add { n }).await.expect("it runs");
+    }
+}
+
+impl Side for Inline {
+    type Addr = Addr<Adder>;
+
+    fn spawn() -> Self::Addr {
+        Bounded::spawn()
+    }
+
+    async fn ask(addr: &Self::Addr, n: u64) -> u64 {
+        addr.ask(AddInline { n }).await.expect("it runs")
+    }
+
+    async fn tell(addr: &Self::Addr, n: u64) {
+        Bounded::tell(addr, n).await;
     }
 }
 

@@ -52,6 +52,32 @@ pub(crate) static ROWS: &[Row] = &[
         reference: ask_across::<reference::Bounded>,
     },
     Row {
+        name: "inline",
+        title: "ask inline, one caller in sequence",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: Target::Ratio {
+            free: 0.15,
+            pinned: 0.15,
+        },
+        count: 1_000_000,
+        ours: ask_in_sequence::<ours::Inline>,
+        reference: ask_in_sequence::<reference::Bounded>,
+    },
+    Row {
+        name: "inline-64x64",
+        title: "inline, 64 callers x 64 actors",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: Target::Ratio {
+            free: 0.75,
+            pinned: 0.75,
+        },
+        count: 1_000_000,
+        ours: ask_across::<ours::Inline>,
+        reference: ask_across::<reference::Bounded>,
+    },
+    Row {
         name: "tell",
         title: "tell, 1 producer",
         mailbox: UNBOUNDED,

@@ -226,6 +226,7 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// | `#[message(Name)]` | names the message |
 /// | `#[message(derive(Clone, Debug))]` | derives these for the message, which derives nothing by default; goes with a name, too |
 /// | `#[abort_on_cancel]` | when the ask is cancelled, the `async` method is dropped at its next await |
+/// | `#[inline_ask]` | an ask of an idle actor runs the method on the asker's own thread, see `Handler::INLINE_ASK` |
 ///
 /// ```
 /// # use actors_core::{Actor, Context, Message, handlers};

@@ -5,6 +5,7 @@
 //! once [`SLICE`] has passed without a pause it lets the runtime look at timers and sockets too.
 use super::clock::{self, SLICE};
 use super::handle::{Rx, Seal, Threads, ignore_panic};
+use super::lend::{self, Home, Lent};
 use super::queue::{HAND_OVER, KILL, LEAVE, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
 use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
@@ -52,6 +53,8 @@ pub(crate) enum End {
 #[must_use = "futures do nothing unless polled"]
 pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     rx: &'a mut Rx<O, X>,
+    /// That of `rx`. By a pointer, for the task to look at while the drain is lent.
+    queue: *const Queue,
     stage: Stage,
     /// Messages have left the mailbox since those who wait for room were last looked after.
     left: bool,
@@ -71,6 +74,9 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     was_last: bool,
     /// The budget of the poll was used up, and the next poll follows at once.
     goes_on: bool,
+    /// It has ended while it was lent, which the task is to learn.
+    ended: Option<End>,
+    home: Option<Home>,
     /// The running message does not count: it is a notice.
     uncounted: bool,
     /// A message was handled since the idle timer was set.
@@ -108,6 +114,7 @@ impl<O: Opener, X> Rx<O, X> {
     /// Handles mail with the opener until the actor ends.
     pub(crate) fn drain<'a, P: Threads>(&'a mut self, opener: &'a mut O) -> Drain<'a, O, X, P> {
         Drain {
+            queue: self.keep.queue(),
             rx: self,
             stage: Stage {
                 opener: ptr::from_mut(opener).cast(),
@@ -119,6 +126,8 @@ impl<O: Opener, X> Rx<O, X> {
             hook: None,
             was_last: false,
             goes_on: false,
+            ended: None,
+            home: None,
             left: false,
             slice: 0,
             in_slice: 0,
@@ -163,8 +172,17 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         // SAFETY: nothing is moved out of the pinned drain.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this: *mut Self = unsafe { self.get_unchecked_mut() };
+        // SAFETY: the queue is kept by `rx`; nobody writes this field after the drain was made.
+        if !unsafe { &*(*this).queue }.lend.take_up() {
+            return Poll::Pending;
+        }
+        // SAFETY: the task has the turn, so nobody else uses the drain.
+        let this = unsafe { &mut *this };
         this.rx.store_waker(cx);
+        if let Some(end) = this.ended.take() {
+            return Poll::Ready(end);
+        }
         // One for the whole batch; `running` says what was interrupted.
         let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
         if this.left {
@@ -172,7 +190,12 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         }
         // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
         match polled {
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                if this.queue().lend.is_wanted() {
+                    this.lay_down();
+                }
+                Poll::Pending
+            }
             Ok(Poll::Ready(end)) => Poll::Ready(end),
             Err(payload) => Poll::Ready(this.panicked(payload)),
         }
@@ -180,8 +203,58 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
 }
 
 impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
+    /// The task goes to sleep: until it wakes, who asks may poll.
+    #[cold]
+    fn lay_down(&mut self) {
+        // Hooks are the task's, and so is what may not leave its thread. One that stops when it is
+        // idle counts from its last poll.
+        if P::LOCAL || self.is_hook || self.queue().idle_limit() != 0 {
+            return;
+        }
+        let home = *self.home.get_or_insert_with(lend::home);
+        let lent = Lent {
+            drain: ptr::from_mut(self).cast(),
+            run: Self::run_lent,
+            home,
+        };
+        // SAFETY: the task has the turn, as it has just polled. The drain is pinned, and takes itself
+        // back when it is dropped. It is one that moves between threads.
+        unsafe { self.queue().lend.lay_down(lent) };
+    }
+
+    /// Handles a message for its asker. True: the task has something to do.
+    ///
+    /// # Safety
+    /// Called by whoever has the turn, with a drain of this type.
+    unsafe fn run_lent(drain: *mut (), mut slot: Slot, cx: &mut Context<'_>) -> Result<bool, Slot> {
+        // SAFETY: this type, and nobody else uses it (contract).
+        let this = unsafe { &mut *drain.cast::<Self>() };
+        // An asker before has left something for the task.
+        if this.stage.running.is_some() || this.ended.is_some() {
+            return Err(slot);
+        }
+        this.queue().count_direct();
+        let turn: *const Turn = this.queue().turn();
+        let slot = &raw mut slot;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: as in `run_as_actor`.
+            turn::scope(unsafe { &*turn }, || {
+                let life = this.rx.extra.as_ref().and_then(|extra| extra.life.clone());
+                let _entered = life.as_ref().map(Span::enter);
+                // SAFETY: the slot came by value, and is used up here.
+                unsafe { this.start(slot, cx) }
+            })
+        }));
+        if let Err(payload) = polled {
+            this.ended = Some(this.panicked(payload));
+        }
+        let queue = this.queue();
+        Ok(this.ended.is_some() || queue.control() != 0 || queue.idle_limit() != 0)
+    }
+
     fn queue(&self) -> &Queue {
-        self.rx.keep.queue()
+        // SAFETY: `rx` keeps it.
+        unsafe { &*self.queue }
     }
 
     /// Runs as the code of this actor, in the span of its life.
@@ -602,6 +675,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 impl<O: Opener, X, P: Threads> Drop for Drain<'_, O, X, P> {
     /// The runtime was shut down, or nobody waits for the drain any more.
     fn drop(&mut self) {
+        self.queue().lend.take_back();
         self.abandon(&StopReason::Killed);
         if self.left {
             self.give_room();

@@ -267,6 +267,8 @@ pub struct Seal<O, M, R> {
     tell: fn(M) -> Slot,
     ask: fn(M) -> Draft<R>,
     routed: fn(M, Option<TypedDuty<R>>) -> Slot,
+    /// Handlers of asks may run on the asker's thread.
+    inline: bool,
     _opener: PhantomData<fn(O)>,
 }
 
@@ -297,6 +299,7 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
             tell: sealers::tell::<O, M, F, C, false>,
             ask: sealers::ask::<O, M, R, F, C, false>,
             routed: sealers::routed::<O, M, R, F, C, false>,
+            inline: false,
             _opener: PhantomData,
         }
     }
@@ -312,8 +315,15 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
             tell: sealers::tell::<O, M, F, C, true>,
             ask: sealers::ask::<O, M, R, F, C, true>,
             routed: sealers::routed::<O, M, R, F, C, true>,
+            inline: false,
             _opener: PhantomData,
         }
+    }
+
+    /// Handlers of asks may run on the asker's thread, or not.
+    #[inline]
+    pub(crate) const fn inline(self, inline: bool) -> Self {
+        Self { inline, ..self }
     }
 
     /// A message that nobody waits for.
@@ -334,6 +344,7 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
             tx: tx.any(),
             tell: self.tell,
             ask: self.ask,
+            inline: self.inline,
             _message: PhantomData,
         }
     }
@@ -344,6 +355,7 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
             tx: tx.any().clone(),
             tell: self.tell,
             ask: self.ask,
+            inline: self.inline,
         }
     }
 }
@@ -405,6 +417,7 @@ pub(crate) struct Port<'a, M, R, X> {
     tx: &'a AnyTx<X>,
     tell: fn(M) -> Slot,
     ask: fn(M) -> Draft<R>,
+    inline: bool,
     _message: PhantomData<fn(M)>,
 }
 
@@ -456,10 +469,11 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     /// An ask, not posted yet.
     #[inline]
     pub(crate) fn call(self, message: M) -> Call<'a, R, X> {
-        Call {
-            tx: self.tx,
-            draft: (self.ask)(message),
+        let mut draft = (self.ask)(message);
+        if self.inline {
+            draft.set_inline();
         }
+        Call { tx: self.tx, draft }
     }
 }
 
@@ -468,6 +482,7 @@ pub(crate) struct OwnedPort<M, R, X> {
     tx: AnyTx<X>,
     tell: fn(M) -> Slot,
     ask: fn(M) -> Draft<R>,
+    inline: bool,
 }
 
 impl<M, R, X> OwnedPort<M, R, X> {
@@ -481,6 +496,7 @@ impl<M, R, X> OwnedPort<M, R, X> {
             tx: &self.tx,
             tell: self.tell,
             ask: self.ask,
+            inline: self.inline,
             _message: PhantomData,
         }
     }
@@ -492,6 +508,7 @@ impl<M, R, X> Clone for OwnedPort<M, R, X> {
             tx: self.tx.clone(),
             tell: self.tell,
             ask: self.ask,
+            inline: self.inline,
         }
     }
 }
@@ -537,6 +554,22 @@ impl<'a, R, X> Call<'a, R, X> {
                 // SAFETY: the two halves of one draft, as they were.
                 let draft = unsafe { Draft::join(slot, pending) };
                 Err((refused, Self { tx, draft }))
+            }
+        }
+    }
+
+    /// Has the ask handled on this thread, if the actor is idle and lends its drain; else it is given
+    /// back.
+    #[inline]
+    pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
+        let Self { tx, draft } = self;
+        let (slot, pending) = draft.split();
+        match tx.queue().try_run(slot) {
+            Ok(()) => Ok(pending),
+            Err(slot) => {
+                // SAFETY: the two halves of one draft, as they were.
+                let draft = unsafe { Draft::join(slot, pending) };
+                Err(Self { tx, draft })
             }
         }
     }

@@ -104,7 +104,7 @@ impl<T> Lock<T> {
 /// Many times as long as a section takes, from the first: two threads that took turns at each
 /// section would wait for the line to come over each time.
 #[cfg(not(actors_loom))]
-fn pause(look: u32) {
+pub(super) fn pause(look: u32) {
     const FIRST: u32 = 32;
     const SPINS: u32 = 5;
     const YIELDS: u32 = 100;
@@ -120,7 +120,7 @@ fn pause(look: u32) {
 }
 
 #[cfg(actors_loom)]
-fn pause(_look: u32) {
+pub(super) fn pause(_look: u32) {
     loom::thread::yield_now();
 }
 

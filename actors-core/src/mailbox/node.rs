@@ -85,6 +85,17 @@ impl<R> Draft<R> {
         self.head_mut().address(asker, key, deadline);
     }
 
+    /// The handler may run on the asker's thread.
+    #[inline]
+    pub(crate) fn set_inline(&mut self) {
+        self.head_mut().set_inline();
+    }
+
+    #[inline]
+    pub(crate) fn is_inline(&mut self) -> bool {
+        self.head_mut().is_inline()
+    }
+
     /// Stores the waker of whoever waits for the reply.
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
         self.head_mut().set_waker(waker);

@@ -15,6 +15,7 @@
 //! Room is counted in the lock; what the task has handled since it last held the lock is added when
 //! somebody finds no room. Those who wait for it stand in a line and sleep at a semaphore: it
 //! has a permit for each of them that was granted room, and for nobody else.
+use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
 use super::slot::Slot;
@@ -81,6 +82,7 @@ pub(crate) struct Queue {
     /// the task alone, with each message: who finds no room in the lock looks here.
     departed: AtomicU32,
     counts: Counts,
+    pub(super) lend: Lend,
     turn: Turn,
 }
 
@@ -91,6 +93,8 @@ struct Counts {
     failed: AtomicU64,
     withdrawn: AtomicU64,
     dead: AtomicU64,
+    /// Messages that were accepted and handled at once, without having been mail.
+    direct: AtomicU64,
 }
 
 struct Inbox {
@@ -251,6 +255,7 @@ impl Queue {
             control: AtomicU32::new(0),
             departed: AtomicU32::new(0),
             counts: Counts::default(),
+            lend: Lend::new(),
             turn: Turn::new(actor),
         }
     }
@@ -403,6 +408,16 @@ impl Queue {
     #[inline(always)]
     pub(super) fn try_push(&self, slot: Slot) -> Result<(), (Refused, Slot)> {
         self.push_where(|inbox| self.try_room_in(inbox), slot)
+    }
+
+    /// Accepts a message and has it handled on this thread, if the task sleeps and lends its drain.
+    #[inline]
+    pub(super) fn try_run(&self, slot: Slot) -> Result<(), Slot> {
+        match self.waker.get() {
+            // Where it sleeps there is no mail, and it was not told to stop.
+            Some(waker) => self.lend.borrow(waker, slot, || self.is_idle()),
+            None => Err(slot),
+        }
     }
 
     /// Accepts a message whether there is room or not, unless closed. Takes room all the same.
@@ -902,6 +917,11 @@ impl Queue {
         add_one(&self.counts.handled);
     }
 
+    /// A message is handled at once.
+    pub(super) fn count_direct(&self) {
+        add_one(&self.counts.direct);
+    }
+
     /// A message was counted that was put aside.
     pub(super) fn uncount_handled(&self) {
         let handled = &self.counts.handled;
@@ -949,6 +969,7 @@ impl Queue {
         };
         let inbox = lock(&self.inbox);
         stats.accepted = inbox.taken + inbox.mail.len() as u64;
+        stats.accepted += counts.direct.load(Ordering::Relaxed);
         if let Some(side) = &inbox.side {
             stats.accepted += side.unnumbered;
             stats.dead_letters += side.displaced;

@@ -48,8 +48,10 @@ const WATCHED: usize = 1 << 5;
 const HELD: usize = 1 << 6;
 /// `asker`, `key` and `deadline` are not what they are by default. Set before the node is shared.
 const ADDRESSED: usize = 1 << 7;
+/// The handler may run on the asker's thread. Set before the node is shared.
+const INLINE: usize = 1 << 8;
 /// Version of the waker, in the remaining bits: one step per replacement.
-const VERSION: usize = 1 << 8;
+const VERSION: usize = 1 << 9;
 
 /// The part of a node that knows no types.
 ///
@@ -141,13 +143,31 @@ impl Head {
         self.waker_vtable.store(vtable, Ordering::Relaxed);
     }
 
+    /// The handler may run on the asker's thread.
+    #[inline]
+    pub(super) fn set_inline(&mut self) {
+        self.add_mark(INLINE);
+    }
+
+    #[inline]
+    pub(super) fn is_inline(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & INLINE != 0
+    }
+
+    /// Marks a node that is not shared yet.
+    #[inline]
+    fn add_mark(&mut self, mark: usize) {
+        // `Relaxed`: the node is shared by a lock later.
+        let state = self.state.load(Ordering::Relaxed);
+        self.state.store(state | mark, Ordering::Relaxed);
+    }
+
     /// Says who asks and until when, while the node is not shared.
     pub(super) fn address(&mut self, asker: Option<Arc<Waits>>, key: u64, deadline: Deadline) {
         self.asker = asker;
         self.key = key;
         self.deadline = deadline;
-        // Nothing else is set yet. `Relaxed`: the node is shared by a lock later.
-        self.state.store(ADDRESSED, Ordering::Relaxed);
+        self.add_mark(ADDRESSED);
     }
 
     /// Whether somebody said who asks, or until when.

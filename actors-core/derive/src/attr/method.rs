@@ -12,6 +12,8 @@ pub(crate) struct MethodOptions {
     pub(crate) role: Role,
     /// `#[abort_on_cancel]`, if it is there.
     pub(crate) abort_on_cancel: Option<Attribute>,
+    /// `#[inline_ask]`, if it is there.
+    pub(crate) inline_ask: Option<Attribute>,
 }
 
 pub(crate) enum Role {
@@ -33,12 +35,13 @@ pub(crate) struct MessageOptions {
 impl MethodOptions {
     /// Reads our attributes and takes them away: the compiler does not know them.
     pub(crate) fn take(attrs: &mut Vec<Attribute>, faults: &mut Faults) -> Self {
-        let (mut on, mut skip, mut abort, mut message) = (None, None, None, None);
+        let (mut on, mut skip, mut abort, mut inline, mut message) = (None, None, None, None, None);
         attrs.retain(|attr| {
             let place = match attr.path().get_ident().map(Ident::to_string).as_deref() {
                 Some("on") => &mut on,
                 Some("skip") => &mut skip,
                 Some("abort_on_cancel") => &mut abort,
+                Some("inline_ask") => &mut inline,
                 Some("message") => &mut message,
                 _ => return true,
             };
@@ -49,13 +52,13 @@ impl MethodOptions {
             false
         });
 
-        for flag in [&on, &skip, &abort].into_iter().flatten() {
+        for flag in [&on, &skip, &abort, &inline].into_iter().flatten() {
             if !matches!(flag.meta, Meta::Path(_)) {
                 faults.at(flag, "this attribute takes no arguments");
             }
         }
         if skip.is_some() {
-            for attr in [on, abort, message].into_iter().flatten() {
+            for attr in [on, abort, inline, message].into_iter().flatten() {
                 faults.at(
                     attr,
                     "#[skip] leaves the method alone; remove one of the two",
@@ -64,6 +67,7 @@ impl MethodOptions {
             return Self {
                 role: Role::Skip,
                 abort_on_cancel: None,
+                inline_ask: None,
             };
         }
         let role = match (on, message) {
@@ -81,6 +85,7 @@ impl MethodOptions {
         Self {
             role,
             abort_on_cancel: abort,
+            inline_ask: inline,
         }
     }
 }
@@ -149,11 +154,13 @@ mod tests {
         let (options, left, faults) = take(vec![
             parse_quote!(#[doc = "Adds."]),
             parse_quote!(#[abort_on_cancel]),
+            parse_quote!(#[inline_ask]),
             parse_quote!(#[message(derive(Clone, std::fmt::Debug), Add)]),
         ]);
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(left, 1);
         assert!(options.abort_on_cancel.is_some());
+        assert!(options.inline_ask.is_some());
         let Role::Message(message) = options.role else {
             panic!("a message is made");
         };
@@ -175,6 +182,10 @@ mod tests {
         for (attrs, text) in [
             (
                 vec![parse_quote!(#[on(Tick)])],
+                "this attribute takes no arguments",
+            ),
+            (
+                vec![parse_quote!(#[inline_ask(true)])],
                 "this attribute takes no arguments",
             ),
             (

@@ -1,0 +1,252 @@
+//! `Lend`: how an idle actor's drain is lent to a thread that asks it something, which polls it in
+//! place of the actor's task.
+//!
+//! Who may touch what: the drain belongs to whoever has the turn, which `owner` tells. The task has
+//! it, until it goes to sleep and lays the drain down (`LAID`). From there the task takes it up again
+//! when it is polled or dropped, or an asker takes it (`LENT`) and lays it down again when it has
+//! polled it. `lent` is written by the task while it has the turn, and read by who has taken it.
+//! Nobody polls the drain twice at a time, so all that is said elsewhere of "the task" holds for
+//! whoever has the turn; the next one sees what the one before has done.
+//!
+//! A task that is polled or woken while the drain is lent is woken again when it comes back.
+//!
+//! Only threads of the actor's own runtime borrow: what the handler spawns and the timers it makes
+//! belong there, and a runtime is not shut down by one of its own threads that is in the middle of a
+//! poll, which would wait for itself.
+use super::slot::Slot;
+use super::sync::UnsafeCell;
+use super::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use tokio::runtime;
+use tokio::task;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+
+/// The task has the turn.
+const TASK: u8 = 0;
+/// Nobody has: the task sleeps.
+const LAID: u8 = 1;
+/// An asker has.
+const LENT: u8 = 2;
+/// The same, and the task was polled meanwhile.
+const CALLED: u8 = 3;
+
+/// So many askers may lend to each other on one thread's stack.
+const DEPTH: u8 = 8;
+
+/// Whose turn it is to poll a drain.
+pub(super) struct Lend {
+    owner: AtomicU8,
+    /// Somebody has wanted to borrow.
+    wanted: AtomicBool,
+    lent: UnsafeCell<Option<Lent>>,
+}
+
+// SAFETY: `lent` is written and read by whoever has the turn, which `owner` hands over; the drain
+// that it leads to may be polled by any thread (contract of `lay_down`).
+unsafe impl Sync for Lend {}
+// SAFETY: as above.
+unsafe impl Send for Lend {}
+
+/// A drain whose type is forgotten.
+#[derive(Clone, Copy)]
+pub(super) struct Lent {
+    pub(super) drain: *mut (),
+    /// Handles a message, or gives it back. True: the task has something to do. Safe to call for
+    /// who has the turn.
+    pub(super) run: unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>,
+    pub(super) home: Home,
+}
+
+/// The runtime that a task runs on, if there is one.
+pub(super) type Home = Option<runtime::Id>;
+
+impl Lend {
+    pub(super) fn new() -> Self {
+        Self {
+            owner: AtomicU8::new(TASK),
+            wanted: AtomicBool::new(false),
+            lent: UnsafeCell::new(None),
+        }
+    }
+
+    // --- the task
+
+    /// Whether somebody would borrow the drain.
+    #[inline]
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// The task goes to sleep, and what it polls may be lent.
+    ///
+    /// # Safety
+    /// Called by the task, which has the turn. The drain may be polled by any thread, and stays
+    /// where it is until [`take_back`](Self::take_back).
+    pub(super) unsafe fn lay_down(&self, lent: Lent) {
+        // SAFETY: the task has the turn (contract).
+        self.lent.with_mut(|place| unsafe { *place = Some(lent) });
+        // `Release`: who takes the drain sees what it is, and all that the task has done with it.
+        self.owner.store(LAID, Ordering::Release);
+    }
+
+    /// The task is polled: whether it has the turn. If not, it will be woken again.
+    #[inline]
+    pub(super) fn take_up(&self) -> bool {
+        // `Relaxed` will do: only the task itself ends and begins its own turn.
+        self.owner.load(Ordering::Relaxed) == TASK || self.take_up_laid()
+    }
+
+    #[cold]
+    fn take_up_laid(&self) -> bool {
+        loop {
+            // `Acquire` pairs with the laying down of whoever had it.
+            let laid =
+                self.owner
+                    .compare_exchange(LAID, TASK, Ordering::Acquire, Ordering::Relaxed);
+            match laid {
+                Ok(_) => return true,
+                Err(LENT) => {
+                    let called = self.owner.compare_exchange(
+                        LENT,
+                        CALLED,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                    if called.is_ok() {
+                        return false;
+                    }
+                }
+                Err(CALLED) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// The drain is about to be dropped: waits until nobody has borrowed it.
+    pub(super) fn take_back(&self) {
+        let mut look = 0;
+        while !self.take_up() {
+            super::lock::pause(look);
+            look += 1;
+        }
+    }
+
+    // --- askers
+
+    /// Handles a message on this thread, if the task sleeps and has laid the drain down, and this is
+    /// a good place to. `is_idle` says whether there is nothing that comes first; that is asked in
+    /// turn.
+    #[inline]
+    pub(super) fn borrow(
+        &self,
+        waker: &Waker,
+        slot: Slot,
+        is_idle: impl FnOnce() -> bool,
+    ) -> Result<(), Slot> {
+        if self.owner.load(Ordering::Relaxed) != LAID {
+            self.wanted.store(true, Ordering::Relaxed);
+            return Err(slot);
+        }
+        let Some(_deeper) = Deeper::new() else {
+            return Err(slot);
+        };
+        // Else it would keep the asker's task going for too long; and who is in a span wants to see
+        // the message in it.
+        if !task::coop::has_budget_remaining() || LevelFilter::current() >= Level::DEBUG {
+            return Err(slot);
+        }
+        // `Acquire` pairs with the laying down.
+        let taken = self
+            .owner
+            .compare_exchange(LAID, LENT, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return Err(slot);
+        }
+        let mut back = Back {
+            lend: self,
+            waker,
+            wakes: false,
+        };
+        // SAFETY: the turn was taken just now.
+        let lent = self.lent.with(|lent| unsafe { *lent });
+        let Some(lent) = lent.filter(|lent| lent.home == home() && is_idle()) else {
+            return Err(slot);
+        };
+        let mut cx = Context::from_waker(waker);
+        // What is done for the asker counts as what its task does.
+        let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
+        // SAFETY: this thread has the turn.
+        back.wakes = unsafe { (lent.run)(lent.drain, slot, &mut cx) }?;
+        Ok(())
+    }
+}
+
+/// Lays the drain down again, also when what was run panics.
+struct Back<'a> {
+    lend: &'a Lend,
+    waker: &'a Waker,
+    /// The task has something to do.
+    wakes: bool,
+}
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        // `Release`: as in `lay_down`.
+        if self.lend.owner.swap(LAID, Ordering::Release) == CALLED || self.wakes {
+            self.waker.wake_by_ref();
+        }
+    }
+}
+
+thread_local! {
+    static HERE: Here = const { Here { depth: Cell::new(0), task: Cell::new(None), home: Cell::new(None) } };
+}
+
+/// What a thread knows of itself.
+struct Here {
+    /// How many drains it has borrowed, one inside of the other.
+    depth: Cell<u8>,
+    /// The task that asked last where it runs, and what it was told.
+    task: Cell<Option<task::Id>>,
+    home: Cell<Home>,
+}
+
+/// The runtime of the task that this thread runs.
+#[inline]
+pub(super) fn home() -> Home {
+    HERE.with(|here| {
+        let task = task::try_id();
+        // A task stays on its runtime for all its life, and no other task gets its number.
+        if task.is_none() || here.task.get() != task {
+            let home = runtime::Handle::try_current();
+            here.home.set(home.ok().map(|home| home.id()));
+            here.task.set(task);
+        }
+        here.home.get()
+    })
+}
+
+/// One drain more inside of those that this thread has borrowed.
+struct Deeper;
+
+impl Deeper {
+    fn new() -> Option<Self> {
+        HERE.with(|here| {
+            let depth = here.depth.get();
+            (depth < DEPTH).then(|| {
+                here.depth.set(depth + 1);
+                Self
+            })
+        })
+    }
+}
+
+impl Drop for Deeper {
+    fn drop(&mut self) {
+        HERE.with(|here| here.depth.set(here.depth.get() - 1));
+    }
+}
