@@ -235,9 +235,8 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         if let Err(path) = self.watch.wait() {
             return Poll::Ready(Err(deadlock(path)));
         }
-        let Stage::Draft(mut call) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("called with a draft");
-        };
+        let mut call = call.take();
+        self.stage = Stage::Over;
         if call.draft().is_inline() {
             call = match call.try_run() {
                 Ok(pending) if pending.is_ready() => {

@@ -675,7 +675,9 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 impl<O: Opener, X, P: Threads> Drop for Drain<'_, O, X, P> {
     /// The runtime was shut down, or nobody waits for the drain any more.
     fn drop(&mut self) {
-        self.queue().lend.take_back();
+        // Not by `self.queue()`: that borrows all of the drain, which may be lent.
+        // SAFETY: `rx` keeps the queue.
+        unsafe { &*self.queue }.lend.take_back();
         self.abandon(&StopReason::Killed);
         if self.left {
             self.give_room();

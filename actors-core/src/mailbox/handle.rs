@@ -473,7 +473,10 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
         if self.inline {
             draft.set_inline();
         }
-        Call { tx: self.tx, draft }
+        Call {
+            tx: self.tx,
+            draft: Some(draft),
+        }
     }
 }
 
@@ -513,10 +516,13 @@ impl<M, R, X> Clone for OwnedPort<M, R, X> {
     }
 }
 
+const NOT_TAKEN: &str = "an ask that was taken away is not used";
+
 /// An ask that was not posted yet, and the mailbox that it is for.
 pub(crate) struct Call<'a, R, X> {
     tx: &'a AnyTx<X>,
-    draft: Draft<R>,
+    /// There until it is taken.
+    draft: Option<Draft<R>>,
 }
 
 impl<'a, R, X> Call<'a, R, X> {
@@ -524,20 +530,30 @@ impl<'a, R, X> Call<'a, R, X> {
         self.tx
     }
 
+    /// Takes the ask away and leaves nothing of it. Word by word: copying both at once, just after
+    /// they were written, stalls the processor.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            tx: self.tx,
+            draft: self.draft.take(),
+        }
+    }
+
     pub(crate) fn draft(&mut self) -> &mut Draft<R> {
-        &mut self.draft
+        self.draft.as_mut().expect(NOT_TAKEN)
     }
 
     /// Posts the ask, for which room was taken. Given back if closed.
     #[inline]
     pub(crate) fn post(self) -> Result<Pending<R>, Self> {
-        let Self { tx, draft } = self;
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
         match tx.queue().push(slot) {
             Ok(()) => Ok(pending),
             Err(slot) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = unsafe { Draft::join(slot, pending) };
+                let draft = Some(unsafe { Draft::join(slot, pending) });
                 Err(Self { tx, draft })
             }
         }
@@ -546,13 +562,13 @@ impl<'a, R, X> Call<'a, R, X> {
     /// Posts the ask if there is room.
     #[inline]
     pub(crate) fn try_post(self) -> Result<Pending<R>, (Refused, Self)> {
-        let Self { tx, draft } = self;
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
         match tx.queue().try_push(slot) {
             Ok(()) => Ok(pending),
             Err((refused, slot)) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = unsafe { Draft::join(slot, pending) };
+                let draft = Some(unsafe { Draft::join(slot, pending) });
                 Err((refused, Self { tx, draft }))
             }
         }
@@ -562,13 +578,13 @@ impl<'a, R, X> Call<'a, R, X> {
     /// back.
     #[inline]
     pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
-        let Self { tx, draft } = self;
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
         match tx.queue().try_run(slot) {
             Ok(()) => Ok(pending),
             Err(slot) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = unsafe { Draft::join(slot, pending) };
+                let draft = Some(unsafe { Draft::join(slot, pending) });
                 Err(Self { tx, draft })
             }
         }
@@ -576,13 +592,13 @@ impl<'a, R, X> Call<'a, R, X> {
 
     /// Posts the ask whether there is room or not. Given back if closed.
     pub(crate) fn post_own(self) -> Result<Pending<R>, Self> {
-        let Self { tx, draft } = self;
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
         match tx.queue().push_own(slot) {
             Ok(()) => Ok(pending),
             Err(slot) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = unsafe { Draft::join(slot, pending) };
+                let draft = Some(unsafe { Draft::join(slot, pending) });
                 Err(Self { tx, draft })
             }
         }
@@ -590,13 +606,13 @@ impl<'a, R, X> Call<'a, R, X> {
 
     /// Posts the ask without waiting, as the overflow policy says.
     pub(crate) fn offer(self) -> Result<(Pending<R>, Option<Displaced>), (Refused, Self)> {
-        let Self { tx, draft } = self;
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
         match tx.queue().offer_ask(slot) {
             Ok(displaced) => Ok((pending, displaced.map(Displaced))),
             Err((refused, slot)) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = unsafe { Draft::join(slot, pending) };
+                let draft = Some(unsafe { Draft::join(slot, pending) });
                 Err((refused, Self { tx, draft }))
             }
         }
@@ -605,12 +621,12 @@ impl<'a, R, X> Call<'a, R, X> {
     /// Stores the waker of whoever waits.
     #[inline]
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
-        self.draft.set_waker(waker);
+        self.draft().set_waker(waker);
     }
 
     /// The message back; `None` if it is not an `M`.
     pub(crate) fn into_message<M: 'static>(self) -> Option<M> {
-        self.draft.into_message()
+        self.draft?.into_message()
     }
 }
 

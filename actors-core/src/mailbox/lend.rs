@@ -34,6 +34,13 @@ const LENT: u8 = 2;
 /// The same, and the task was polled meanwhile.
 const CALLED: u8 = 3;
 
+/// `Release`: who takes the drain sees what it is, and all that was done with it before.
+const LAY_DOWN: Ordering = if cfg!(actors_mutant = "relaxed_lend") {
+    Ordering::Relaxed
+} else {
+    Ordering::Release
+};
+
 /// So many askers may lend to each other on one thread's stack.
 const DEPTH: u8 = 8;
 
@@ -89,8 +96,7 @@ impl Lend {
     pub(super) unsafe fn lay_down(&self, lent: Lent) {
         // SAFETY: the task has the turn (contract).
         self.lent.with_mut(|place| unsafe { *place = Some(lent) });
-        // `Release`: who takes the drain sees what it is, and all that the task has done with it.
-        self.owner.store(LAID, Ordering::Release);
+        self.owner.store(LAID, LAY_DOWN);
     }
 
     /// The task is polled: whether it has the turn. If not, it will be woken again.
@@ -137,6 +143,17 @@ impl Lend {
 
     // --- askers
 
+    /// Whether the task sleeps and lends.
+    #[cfg(test)]
+    pub(super) fn is_laid(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == LAID
+    }
+
+    /// From its next sleep on, the task lays the drain down.
+    pub(super) fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
     /// Handles a message on this thread, if the task sleeps and has laid the drain down, and this is
     /// a good place to. `is_idle` says whether there is nothing that comes first; that is asked in
     /// turn.
@@ -148,7 +165,7 @@ impl Lend {
         is_idle: impl FnOnce() -> bool,
     ) -> Result<(), Slot> {
         if self.owner.load(Ordering::Relaxed) != LAID {
-            self.wanted.store(true, Ordering::Relaxed);
+            self.want();
             return Err(slot);
         }
         let Some(_deeper) = Deeper::new() else {
@@ -195,8 +212,8 @@ struct Back<'a> {
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
-        // `Release`: as in `lay_down`.
-        if self.lend.owner.swap(LAID, Ordering::Release) == CALLED || self.wakes {
+        let called = self.lend.owner.swap(LAID, LAY_DOWN) == CALLED;
+        if called && !cfg!(actors_mutant = "lost_call") || self.wakes {
             self.waker.wake_by_ref();
         }
     }

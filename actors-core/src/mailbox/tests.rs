@@ -287,6 +287,165 @@ fn many_askers() {
     }
 }
 
+/// As a caller's poll does: here if that goes, or else by the task.
+fn ask_inline<M: Send + 'static, R: Send + 'static>(
+    tx: &SumTx,
+    seal: Seal<Sum, M, R>,
+    message: M,
+) -> Pending<R> {
+    match seal.inline(true).port(tx).call(message).try_run() {
+        Ok(pending) => pending,
+        Err(call) => match call.try_post() {
+            Ok(pending) => pending,
+            Err((refused, _)) => panic!("{refused:?}"),
+        },
+    }
+}
+
+/// Waits until the task has laid its drain down; then what is asked inline runs here.
+async fn laid_down(tx: &SumTx) {
+    tx.queue().lend.want();
+    while !tx.queue().lend.is_laid() {
+        // It lays it down when it goes to sleep again.
+        tx.queue().wake();
+        yield_now().await;
+    }
+}
+
+#[test]
+fn inline_asks_run_on_the_spot() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Bounded(1), &tokens);
+            let asks = tx.clone();
+            // As a task of the same runtime, which the thread of `block_on` need not be.
+            let asker = tokio::spawn(async move {
+                laid_down(&asks).await;
+                for i in 1..=MANY {
+                    let pending = ask_inline(&asks, add(), Add(1, 0));
+                    assert_eq!(reply_of(pending).await.unwrap(), i);
+                }
+                // One that waits goes on in the task; one of another size, too.
+                let pending = ask_inline(&asks, add(), Add(1, 3));
+                assert_eq!(reply_of(pending).await.unwrap(), MANY + 1);
+                let bytes = ask_inline(&asks, big(), Big([7; 200], Tokens::default().token()));
+                assert_eq!(reply_of(bytes).await.unwrap().len(), 200);
+            });
+            asker.await.unwrap();
+            let stats = tx.queue().stats();
+            assert_eq!(stats.accepted, stats.handled);
+            assert_eq!(stats.accepted, MANY as u64 + 2);
+            drop(tx);
+            assert!(matches!(task.await.unwrap().0, End::Drained));
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn inline_asks_among_tells_and_others() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+            laid_down(&tx).await;
+            let askers: Vec<_> = (0..4)
+                .map(|i| {
+                    let tx = tx.clone();
+                    tokio::spawn(async move {
+                        for n in 0..MANY / 4 {
+                            assert!(add().port(&tx).tell(Add(1, 0)).is_ok());
+                            // What was told before is handled before.
+                            let at_least = reply_of(ask_inline(&tx, add(), Add(1, n % (i + 1))));
+                            assert!(at_least.await.unwrap() >= 2 * (n + 1));
+                            if n % 3 == 0 {
+                                yield_now().await;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for asker in askers {
+                asker.await.unwrap();
+            }
+            let stats = tx.queue().stats();
+            assert_eq!(stats.accepted, stats.handled);
+            drop(tx);
+            assert_eq!(task.await.unwrap().1, MANY / 4 * 4 * 2);
+            assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn panics_of_inline_asks_end_the_drain() {
+    for at in [At::Call, At::FirstPoll, At::LaterPoll, At::Drop] {
+        for runtime in runtimes() {
+            runtime.block_on(async {
+                let tokens = Tokens::default();
+                let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+                let asks = tx.clone();
+                let panic = Panic(at, tokens.token());
+                let asker = tokio::spawn(async move {
+                    laid_down(&asks).await;
+                    let result = reply_of(ask_inline(&asks, panicking(), panic)).await;
+                    assert!(matches!(result, Err(AskError::NoReply { .. })), "{at:?}");
+                });
+                asker.await.unwrap();
+                assert!(matches!(task.await.unwrap().0, End::Panicked(_)), "{at:?}");
+                drop(tx);
+                assert_eq!(tokens.left(), 0);
+            });
+        }
+    }
+}
+
+/// The task is dropped by another thread while its drain is lent: that waits for the borrower.
+#[test]
+fn task_dropped_while_its_drain_is_lent() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    let tokens = Tokens::default();
+    let (tx, task, asker, runs, goes_on) = runtime.block_on(async {
+        let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+        laid_down(&tx).await;
+        let (run, runs) = std::sync::mpsc::channel();
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let asks = tx.clone();
+        let asker = tokio::spawn(async move {
+            let hold = Hold(run, goes_on);
+            reply_of(ask_inline(&asks, holding(), hold)).await
+        });
+        (tx, task, asker, runs, go_on)
+    });
+    runs.recv().unwrap();
+    task.abort();
+    goes_on.send(()).unwrap();
+    runtime.block_on(async {
+        // It had answered before the task was dropped, or was dropped with it where it did not run
+        // here.
+        let _ = asker.await.unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+    drop(tx);
+    assert_eq!(tokens.left(), 0);
+}
+
+/// Says that it runs, and blocks its thread until it may go on.
+struct Hold(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
+
+fn holding() -> Seal<Sum, Hold, usize> {
+    Seal::new(|sum: &'static mut Sum, hold: Hold| async move {
+        hold.0.send(()).unwrap();
+        hold.1.recv().unwrap();
+        sum.total += 1;
+        sum.total
+    })
+}
+
 #[test]
 fn asks_given_up_at_every_point() {
     for runtime in runtimes() {

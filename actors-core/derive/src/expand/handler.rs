@@ -37,9 +37,10 @@ pub(crate) fn handler(method: &Method, payload: &Payload<'_>, block: &Block) -> 
     let takes_ctx = method.args.iter().any(|arg| matches!(arg, Arg::Context));
     let takes_msg = method.args.iter().any(|arg| !matches!(arg, Arg::Context));
     let msg = named("msg", takes_msg);
-    let inline = method.inline_ask.as_ref().map(|attr| {
-        quote_spanned!(attr.span()=> const INLINE_ASK: bool = true;)
-    });
+    let inline = method
+        .inline_ask
+        .as_ref()
+        .map(|attr| quote_spanned!(attr.span()=> const INLINE_ASK: bool = true;));
     let ctx = named("ctx", takes_ctx || method.abort_on_cancel);
     quote_spanned! {span=>
         #(#cfgs)*
