@@ -21,6 +21,7 @@ mod groups;
 mod guarantees;
 mod health;
 mod http_service;
+mod inline;
 mod kit;
 mod layers;
 mod macros;
