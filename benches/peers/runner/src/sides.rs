@@ -45,6 +45,14 @@ pub(crate) static SIDES: &[Side] = &[
         "#8c8c8c",
     ),
     side(
+        "ours, inline asks",
+        "peers-ours",
+        "actors-core",
+        "inline asks",
+        Kind::Ours,
+        "#b9b9b9",
+    ),
+    side(
         "kameo",
         "peers-kameo",
         "kameo",
