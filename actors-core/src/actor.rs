@@ -156,10 +156,15 @@ pub trait Handler<M: Message>: Actor {
     /// task, when the actor is idle: then nobody has to be woken, which is most of what an ask costs.
     /// `#[inline_ask]` on a method of a [`#[handlers]`](macro@crate::handlers) block says `true`.
     ///
-    /// For handlers that are short: as long as one runs, its asker does nothing else. All promises
-    /// hold as ever: messages are handled one at a time and in their order, a panic is the actor's,
-    /// and a handler that waits for something goes on in the actor's own task. It happens only
-    /// within one runtime, and not for actors with a thread of their own.
+    /// For handlers that are short and do not block: as long as one runs, its asker does nothing
+    /// else. All promises hold as ever: messages are handled one at a time and in their order, a panic
+    /// is the actor's, and a handler that waits for something goes on in the actor's own task. It
+    /// happens only for asks that are awaited by a task, in the actor's own runtime, and not for
+    /// actors with a thread of their own or an idle timeout.
+    ///
+    /// What differs: the handler sees the task-locals and the budget of the asker's task. An asker
+    /// that is polled while it holds a lock that the handler takes locks itself out. A handler that
+    /// drops its own runtime, which tokio refuses elsewhere, ends the process.
     const INLINE_ASK: bool = false;
 
     /// Handles one message.

@@ -1,4 +1,5 @@
 //! Waiting for a future from code that is not asynchronous.
+use crate::guest::{NoGuests, is_guest};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ const MORE_THAN_A_BUDGET: usize = 256;
 /// and `Handle::enter` leave blocking allowed. Tokio does not say which is the case, but gives a
 /// budget only to what runs as a task: where steps without end are granted, nothing does.
 pub(crate) fn may_block() -> bool {
+    if is_guest() {
+        return false;
+    }
     if tokio::runtime::Handle::try_current().is_err() {
         return true;
     }
@@ -56,6 +60,7 @@ pub(crate) fn block_on_until<F: Future>(
     future: F,
     until: impl Fn() -> Option<Instant>,
 ) -> F::Output {
+    let _guests = NoGuests::enter();
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);

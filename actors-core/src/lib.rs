@@ -86,6 +86,7 @@ mod error;
 mod witness;
 mod policy;
 mod event;
+mod guest;
 mod blocking;
 mod promise;
 mod mailbox;

@@ -17,6 +17,7 @@ struct Inliner {
     said: Vec<u32>,
     next: Option<Addr<Self>>,
     owed: Option<Deferred<u32>>,
+    may_say: bool,
 }
 
 #[handlers]
@@ -76,6 +77,32 @@ impl Inliner {
         self.owed.take().expect("it owes").answer(n);
     }
 
+    /// Put aside until it may be said.
+    fn say_later(&mut self, n: u32, ctx: &mut Context<Self>) {
+        if self.may_say {
+            self.said.push(n);
+        } else if ctx.stash(SayLater { n }).is_err() {
+            unreachable!("there is room");
+        }
+    }
+
+    #[inline_ask]
+    fn may_say(&mut self, ctx: &mut Context<Self>) {
+        self.may_say = true;
+        ctx.unstash_all();
+    }
+
+    #[inline_ask]
+    fn say_now(&mut self, n: u32) {
+        self.said.push(n);
+    }
+
+    /// Whether a wait would block the thread.
+    #[inline_ask]
+    fn would_block(&self, other: Addr<Self>) -> bool {
+        matches!(other.place().wait(), Err(AskError::WouldBlock))
+    }
+
     #[inline_ask]
     async fn until_cancelled(&mut self, ctx: &mut Context<Self>) -> u32 {
         ctx.cancelled().await;
@@ -92,6 +119,21 @@ fn here() -> (Option<task::Id>, ThreadId) {
 async fn warm(addr: &Addr<Inliner>) {
     soon(async {
         while addr.place().await.unwrap() != here() {
+            yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A message counts as handled a moment after its reply is there.
+async fn all_counted(addr: &Addr<Inliner>) {
+    let all_handled = || {
+        let stats = addr.mailbox_stats();
+        assert!(stats.handled <= stats.accepted, "{stats:?}");
+        stats.handled == stats.accepted
+    };
+    soon(async {
+        while !all_handled() {
             yield_now().await;
         }
     })
@@ -116,9 +158,7 @@ async fn idle_actors_answer_on_the_spot_and_others_in_their_turn() {
             addr.tell(Say { n }).unwrap();
             assert_eq!(addr.said().await.unwrap().len(), n as usize + 1);
         }
-        let stats = addr.mailbox_stats();
-        assert_eq!(stats.accepted, stats.handled);
-        assert_eq!(stats.waiting, 0);
+        all_counted(&addr).await;
     })
     .await;
 }
@@ -222,6 +262,41 @@ async fn stops_answers_later_and_is_cancelled_as_ever() {
     .await;
 }
 
+#[actors_core::test]
+async fn what_comes_back_comes_before_them() {
+    in_a_task(async {
+        let addr = inliner();
+        for n in 0..3 {
+            addr.tell(SayLater { n }).unwrap();
+        }
+        warm(&addr).await;
+        addr.may_say().await.unwrap();
+        addr.say_now(7).await.unwrap();
+        assert_eq!(addr.said().await.unwrap(), [0, 1, 2, 7]);
+        all_counted(&addr).await;
+    })
+    .await;
+}
+
+/// Wherever the asker waits, the handler is no place to wait.
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn their_handlers_may_not_block() {
+    let (addr, other) = (inliner(), inliner());
+    let blocking = tokio::task::spawn_blocking(move || {
+        for _ in 0..100 {
+            assert!(addr.would_block(other.clone()).wait().unwrap());
+            let handle = tokio::runtime::Handle::current();
+            let other = other.clone();
+            assert!(
+                handle
+                    .block_on(addr.would_block(other).into_future())
+                    .unwrap()
+            );
+        }
+    });
+    soon(blocking).await.unwrap();
+}
+
 /// Answers are always ready; still others get their turn on the one thread there is.
 #[actors_core::test]
 async fn a_task_that_only_asks_lets_others_run() {
@@ -258,6 +333,8 @@ async fn neither_from_another_runtime_nor_for_an_actor_with_a_thread() {
         let other = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
+        // By a thread that knows the actor's runtime as its own.
+        addr.place().wait().unwrap();
         other.block_on(async move {
             for _ in 0..100 {
                 assert_ne!(addr.place().await.unwrap().1, here().1);

@@ -89,7 +89,8 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     _pinned: PhantomPinned,
 }
 
-// SAFETY: the raw pointers lead to the opener, borrowed mutably, and to a handler future. That is
+// SAFETY: the raw pointers lead to the queue, which any thread may use, to the opener, borrowed
+// mutably, and to a handler future. That is
 // `Send`: a slot whose future may not be is marked `local`, and `start` refuses it unless
 // `P::LOCAL`.
 unsafe impl<O: Opener + Send, X: Send + Sync> Send for Drain<'_, O, X, AnyThread> {}
@@ -206,9 +207,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     /// The task goes to sleep: until it wakes, who asks may poll.
     #[cold]
     fn lay_down(&mut self) {
-        // Hooks are the task's, and so is what may not leave its thread. One that stops when it is
-        // idle counts from its last poll.
-        if P::LOCAL || self.is_hook || self.queue().idle_limit() != 0 {
+        let at_rest = self.stage.running.is_none() && self.queue().is_at_rest();
+        // Hooks are the task's, and so is what may not leave its thread; and who waits for room comes
+        // first.
+        if P::LOCAL || self.is_hook || !at_rest || self.queue().is_awaited() {
             return;
         }
         let home = *self.home.get_or_insert_with(lend::home);
@@ -218,7 +220,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             home,
         };
         // SAFETY: the task has the turn, as it has just polled. The drain is pinned, and takes itself
-        // back when it is dropped. It is one that moves between threads.
+        // back when it is dropped. It is one that moves between threads: `AnyThread` is for tasks that
+        // are `Send`, and so for openers that are.
         unsafe { self.queue().lend.lay_down(lent) };
     }
 
@@ -246,10 +249,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             })
         }));
         if let Err(payload) = polled {
-            this.ended = Some(this.panicked(payload));
+            // What is dropped there is the actor's, and not part of who asks.
+            this.ended = Some(turn::outside(|| this.panicked(payload)));
         }
-        let queue = this.queue();
-        Ok(this.ended.is_some() || queue.control() != 0 || queue.idle_limit() != 0)
+        Ok(this.ended.is_some() || !this.queue().is_at_rest())
     }
 
     fn queue(&self) -> &Queue {
@@ -600,8 +603,9 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     fn ended(&mut self, outcome: Outcome) {
         let queue = self.rx.keep.queue();
         queue.turn().end();
-        if self.span.is_some() {
-            self.span = None;
+        if let Some(span) = self.span.take() {
+            // A subscriber that panics must not end what is half done here.
+            ignore_panic(|| drop(span));
         }
         if mem::take(&mut self.uncounted) {
             return;

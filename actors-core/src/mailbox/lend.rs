@@ -10,13 +10,14 @@
 //!
 //! A task that is polled or woken while the drain is lent is woken again when it comes back.
 //!
-//! Only threads of the actor's own runtime borrow: what the handler spawns and the timers it makes
-//! belong there, and a runtime is not shut down by one of its own threads that is in the middle of a
-//! poll, which would wait for itself.
+//! Only threads in the actor's own runtime borrow, as what the handler spawns and the timers it makes
+//! belong there. A task that is dropped while its drain is lent waits for the borrower, on another
+//! thread; so handlers must not block, as ever. The borrower's own thread cannot wait for itself: a
+//! handler that ends its own runtime from inside ends the process.
 use super::slot::Slot;
 use super::sync::UnsafeCell;
-use super::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::cell::Cell;
+use super::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use crate::guest::{Guest, thread_mark};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -41,12 +42,11 @@ const LAY_DOWN: Ordering = if cfg!(actors_mutant = "relaxed_lend") {
     Ordering::Release
 };
 
-/// So many askers may lend to each other on one thread's stack.
-const DEPTH: u8 = 8;
-
 /// Whose turn it is to poll a drain.
 pub(super) struct Lend {
     owner: AtomicU8,
+    /// The thread that has it.
+    borrower: AtomicUsize,
     /// Somebody has wanted to borrow.
     wanted: AtomicBool,
     lent: UnsafeCell<Option<Lent>>,
@@ -75,6 +75,7 @@ impl Lend {
     pub(super) fn new() -> Self {
         Self {
             owner: AtomicU8::new(TASK),
+            borrower: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
             lent: UnsafeCell::new(None),
         }
@@ -136,6 +137,13 @@ impl Lend {
     pub(super) fn take_back(&self) {
         let mut look = 0;
         while !self.take_up() {
+            // `Relaxed`: where it was this thread, it finds what it has written itself.
+            // (Models run all their threads on one.)
+            let is_here = self.borrower.load(Ordering::Relaxed) == thread_mark();
+            if is_here && !cfg!(actors_loom) {
+                eprintln!("an actor's handler that ran inline has ended its own runtime");
+                std::process::abort();
+            }
             super::lock::pause(look);
             look += 1;
         }
@@ -151,7 +159,9 @@ impl Lend {
 
     /// From its next sleep on, the task lays the drain down.
     pub(super) fn want(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
+        if !self.is_wanted() {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Handles a message on this thread, if the task sleeps and has laid the drain down, and this is
@@ -168,7 +178,7 @@ impl Lend {
             self.want();
             return Err(slot);
         }
-        let Some(_deeper) = Deeper::new() else {
+        let Some(_guest) = Guest::enter() else {
             return Err(slot);
         };
         // Else it would keep the asker's task going for too long; and who is in a span wants to see
@@ -183,6 +193,7 @@ impl Lend {
         if taken.is_err() {
             return Err(slot);
         }
+        self.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut back = Back {
             lend: self,
             waker,
@@ -196,9 +207,12 @@ impl Lend {
         let mut cx = Context::from_waker(waker);
         // What is done for the asker counts as what its task does.
         let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
+        // Should it panic, the task looks what is left.
+        back.wakes = true;
         // SAFETY: this thread has the turn.
-        back.wakes = unsafe { (lent.run)(lent.drain, slot, &mut cx) }?;
-        Ok(())
+        let ran = unsafe { (lent.run)(lent.drain, slot, &mut cx) };
+        back.wakes = *ran.as_ref().unwrap_or(&false);
+        ran.map(drop)
     }
 }
 
@@ -212,6 +226,7 @@ struct Back<'a> {
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
+        self.lend.borrower.store(0, Ordering::Relaxed);
         let called = self.lend.owner.swap(LAID, LAY_DOWN) == CALLED;
         if called && !cfg!(actors_mutant = "lost_call") || self.wakes {
             self.waker.wake_by_ref();
@@ -219,51 +234,9 @@ impl Drop for Back<'_> {
     }
 }
 
-thread_local! {
-    static HERE: Here = const { Here { depth: Cell::new(0), task: Cell::new(None), home: Cell::new(None) } };
-}
-
-/// What a thread knows of itself.
-struct Here {
-    /// How many drains it has borrowed, one inside of the other.
-    depth: Cell<u8>,
-    /// The task that asked last where it runs, and what it was told.
-    task: Cell<Option<task::Id>>,
-    home: Cell<Home>,
-}
-
-/// The runtime of the task that this thread runs.
-#[inline]
+/// The runtime that this thread is in.
 pub(super) fn home() -> Home {
-    HERE.with(|here| {
-        let task = task::try_id();
-        // A task stays on its runtime for all its life, and no other task gets its number.
-        if task.is_none() || here.task.get() != task {
-            let home = runtime::Handle::try_current();
-            here.home.set(home.ok().map(|home| home.id()));
-            here.task.set(task);
-        }
-        here.home.get()
-    })
-}
-
-/// One drain more inside of those that this thread has borrowed.
-struct Deeper;
-
-impl Deeper {
-    fn new() -> Option<Self> {
-        HERE.with(|here| {
-            let depth = here.depth.get();
-            (depth < DEPTH).then(|| {
-                here.depth.set(depth + 1);
-                Self
-            })
-        })
-    }
-}
-
-impl Drop for Deeper {
-    fn drop(&mut self) {
-        HERE.with(|here| here.depth.set(here.depth.get() - 1));
-    }
+    // Not kept anywhere: a task can enter another runtime, and leave it again.
+    let here = runtime::Handle::try_current();
+    here.ok().map(|here| here.id())
 }

@@ -414,8 +414,7 @@ impl Queue {
     #[inline]
     pub(super) fn try_run(&self, slot: Slot) -> Result<(), Slot> {
         match self.waker.get() {
-            // Where it sleeps there is no mail, and it was not told to stop.
-            Some(waker) => self.lend.borrow(waker, slot, || self.is_idle()),
+            Some(waker) => self.lend.borrow(waker, slot, || self.is_at_rest()),
             None => Err(slot),
         }
     }
@@ -915,6 +914,17 @@ impl Queue {
 
     pub(super) fn count_handled(&self) {
         add_one(&self.counts.handled);
+    }
+
+    /// Whether whoever has the turn has nothing to do: there is no mail, nothing of it is to come back,
+    /// and nothing was told. Nor does it stop by itself, which counts from the task's last poll.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_idle() && self.control() == 0 && self.idle_limit() == 0
+    }
+
+    /// Whether somebody waits for room, or was granted some and has not come for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        lock(&self.inbox).somebody_lines_up()
     }
 
     /// A message is handled at once.
