@@ -1,8 +1,10 @@
 //! Waiting for a future from code that is not asynchronous.
 use crate::guest::{NoGuests, is_guest};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -37,16 +39,91 @@ pub(crate) fn may_block() -> bool {
     granted == MORE_THAN_A_BUDGET
 }
 
+/// How long a thread looks for what it waits for before it sleeps.
+const LOOK: Duration = Duration::from_micros(50);
+/// How often it looks before it first lets others run.
+const LOOKS: usize = 16;
+/// How many waits in a row go without a look at most, as a power of two.
+const BLIND: u32 = 8;
+
+/// How it went with the last looks of a thread.
+#[derive(Clone, Copy)]
+struct Luck {
+    /// How many looks in a row were in vain.
+    misses: u32,
+    /// How many waits go without one now.
+    blind: u32,
+}
+
+const GOOD_LUCK: Luck = Luck {
+    misses: 0,
+    blind: 0,
+};
+
+thread_local! {
+    static LUCK: Cell<Luck> = const { Cell::new(GOOD_LUCK) };
+}
+
+/// Looks for something for a short while, so that nobody need wake this thread for it: to fall asleep
+/// and be woken takes longer than a short job. False: it has not come, and it is time to sleep.
+///
+/// This pays where what it waits for is being made in this moment, on another core or, as it yields,
+/// on this one. Where it is not, or where others keep the cores busy, it only comes later for it. So
+/// each look that took too long, whether in vain or not, doubles the number of waits that go without
+/// one; what is lost is less than a microsecond of each wait, in the long run.
+pub fn look(there: impl Fn() -> bool) -> bool {
+    static PAYS: OnceLock<bool> = OnceLock::new();
+    let luck = LUCK.get();
+    if let Some(blind) = luck.blind.checked_sub(1) {
+        LUCK.set(Luck { blind, ..luck });
+        return false;
+    }
+    let pays = || thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    if !*PAYS.get_or_init(pays) {
+        return false;
+    }
+    for _ in 0..LOOKS {
+        if there() {
+            LUCK.set(GOOD_LUCK);
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    let began = std::time::Instant::now();
+    loop {
+        thread::yield_now();
+        let there = there();
+        if began.elapsed() >= LOOK {
+            let misses = (luck.misses + 1).min(BLIND);
+            let blind = 1 << misses;
+            LUCK.set(Luck { misses, blind });
+            return there;
+        }
+        if there {
+            LUCK.set(GOOD_LUCK);
+            return true;
+        }
+    }
+}
+
 /// Wakes a thread that waits.
-struct Unpark(Thread);
+struct Unpark {
+    thread: Thread,
+    /// For the thread to see it without having slept. The park's own token is left over then, and
+    /// ends a later sleep too early, which does no harm.
+    woken: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        // `Release`: who sees it sees what it is woken for.
+        self.woken.store(true, Ordering::Release);
+        // Costs little where the thread does not sleep.
+        self.thread.unpark();
     }
 }
 
@@ -62,15 +139,26 @@ pub(crate) fn block_on_until<F: Future>(
 ) -> F::Output {
     let _guests = NoGuests::enter();
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        woken: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&unpark));
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        match until() {
-            None => thread::park(),
-            Some(time) => thread::park_timeout(time.saturating_duration_since(Instant::now())),
+        look(|| unpark.woken.load(Ordering::Relaxed));
+        // The flag is set before the token, so no sleep begins between a wake-up and its notice.
+        while !unpark.woken.swap(false, Ordering::Acquire) {
+            match until() {
+                None => thread::park(),
+                Some(time) => {
+                    thread::park_timeout(time.saturating_duration_since(Instant::now()));
+                    break;
+                }
+            }
         }
     }
 }

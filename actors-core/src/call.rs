@@ -620,9 +620,15 @@ where
     ///
     /// As awaiting it; `WouldBlock` inside of a task, which it would stall. The message is then
     /// withdrawn, since the reply is used up.
-    pub fn wait(self) -> Result<R, E> {
+    pub fn wait(mut self) -> Result<R, E> {
         if !blocking::may_block() {
             return Err(AskError::WouldBlock.into());
+        }
+        if let Posted::Promised(promised) = &self.stage {
+            if let Some(result) = promised.try_take() {
+                self.stage = Posted::Taken;
+                return result;
+            }
         }
         let deadline = self.watch.deadline;
         blocking::block_on_until(self, || deadline.time())
