@@ -1,7 +1,10 @@
 //! The line in which jobs wait for a worker: bounded, first come first served, for workers that are
 //! threads and for workers that are tasks.
+use crate::blocking;
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
@@ -9,6 +12,9 @@ use tokio::sync::{Notify, Semaphore, TryAcquireError};
 /// A bounded line.
 pub struct Line<T> {
     state: Mutex<State<T>>,
+    /// Whether jobs wait, for who looks and does not hold the lock. Written under the lock. A hint:
+    /// who sees it looks again under the lock.
+    some: AtomicBool,
     room: Semaphore,
     /// For workers that are threads.
     filled: Condvar,
@@ -26,6 +32,11 @@ struct State<T> {
     /// How many of them were woken and have not come yet: to wake them again would be in vain, and is
     /// dear.
     woken: usize,
+    /// Whether a thread looks whether a job comes, for a short while before it waits. It need not be
+    /// woken. One at a time: two would only keep a core from those that work.
+    looking: bool,
+    /// Tasks that wait.
+    tasks: usize,
 }
 
 impl<T> State<T> {
@@ -64,7 +75,10 @@ impl<T> Line<T> {
                 arriving: 0,
                 idle: 0,
                 woken: 0,
+                looking: false,
+                tasks: 0,
             }),
+            some: AtomicBool::new(false),
             room: Semaphore::new(capacity.min(Semaphore::MAX_PERMITS)),
             filled: Condvar::new(),
             filled_later: Notify::new(),
@@ -95,6 +109,61 @@ impl<T> Line<T> {
         self.push_in_room(from, make)
     }
 
+    /// As [`try_push`](Self::try_push), where `make` may be called under the lock: it is short, and
+    /// none of the user's code.
+    pub fn try_push_short<J>(&self, from: J, make: impl FnOnce(J) -> T) -> Result<(), Refused<J>> {
+        match self.room.try_acquire() {
+            Ok(permit) => permit.forget(),
+            Err(TryAcquireError::NoPermits) => return Err(Refused::Full(from)),
+            Err(TryAcquireError::Closed) => return Err(Refused::Closed(from)),
+        }
+        let since = Instant::now();
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refused::Closed(from));
+        }
+        let job = make(from);
+        self.append(state, job, since);
+        Ok(())
+    }
+
+    /// Puts a job in line, and sees that somebody comes for it.
+    fn append(&self, mut state: MutexGuard<'_, State<T>>, job: T, since: Instant) {
+        state.waiting.push_back(Waiting {
+            job,
+            since,
+            counted: true,
+        });
+        self.some.store(true, Ordering::Relaxed);
+        // Those that come anyway.
+        let coming = state.woken + usize::from(state.looking);
+        let wakes = state.idle > state.woken && state.waiting.len() > coming;
+        if wakes {
+            state.woken += 1;
+        }
+        let later = state.tasks > 0;
+        let closed = state.closed;
+        drop(state);
+        if closed {
+            // It was let in before; all that slept on until it came may end after it.
+            self.filled.notify_all();
+        } else if wakes {
+            self.filled.notify_one();
+        }
+        if later {
+            self.filled_later.notify_one();
+        }
+    }
+
+    /// Takes the first job.
+    fn first(&self, state: &mut State<T>) -> Option<Waiting<T>> {
+        let job = state.waiting.pop_front()?;
+        if state.waiting.is_empty() {
+            self.some.store(false, Ordering::Relaxed);
+        }
+        Some(job)
+    }
+
     fn push_in_room<J>(&self, from: J, make: impl FnOnce(J) -> T) -> Result<(), Refused<J>> {
         let mut state = self.lock();
         if state.closed {
@@ -122,6 +191,8 @@ impl<T> Line<T> {
                 counted: false,
             });
         }
+        self.some
+            .store(!state.waiting.is_empty(), Ordering::Relaxed);
         drop(state);
         self.filled.notify_all();
         self.filled_later.notify_waiters();
@@ -130,7 +201,7 @@ impl<T> Line<T> {
 
     /// The next job, if one waits.
     pub fn try_pop(&self) -> Option<Waiting<T>> {
-        let job = self.lock().waiting.pop_front()?;
+        let job = self.first(&mut self.lock())?;
         self.left(&job);
         Some(job)
     }
@@ -142,16 +213,28 @@ impl<T> Line<T> {
     }
 
     /// Waits for the next job on this thread. `None`: the line is closed and empty.
-    pub fn wait(&self) -> Option<Waiting<T>> {
+    ///
+    /// A thread that has just done a job looks for the next one for a short while before it sleeps.
+    pub fn wait(&self, mut looks: bool) -> Option<Waiting<T>> {
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.waiting.pop_front() {
+            if let Some(job) = self.first(&mut state) {
                 drop(state);
                 self.left(&job);
                 return Some(job);
             }
             if state.is_over() {
                 return None;
+            }
+            if std::mem::take(&mut looks) && !state.looking {
+                state.looking = true;
+                drop(state);
+                blocking::look(|| self.some.load(Ordering::Relaxed));
+                // In the same section as the look at what waits: a job that came before was left to
+                // this thread.
+                state = self.lock();
+                state.looking = false;
+                continue;
             }
             state.idle += 1;
             state = self
@@ -168,19 +251,34 @@ impl<T> Line<T> {
     pub async fn pop(&self) -> Option<Waiting<T>> {
         loop {
             let filled = self.filled_later.notified();
-            if let Some(job) = self.try_pop() {
-                if !self.lock().waiting.is_empty() {
-                    // Notices are not counted; pass it on.
-                    self.filled_later.notify_one();
-                }
-                return Some(job);
-            }
-            if self.lock().is_over() {
-                self.filled_later.notify_waiters();
-                return None;
-            }
+            let waits = match self.pop_or_wait() {
+                ControlFlow::Break(job) => return job,
+                ControlFlow::Continue(waits) => waits,
+            };
             filled.await;
+            drop(waits);
         }
+    }
+
+    fn pop_or_wait(&self) -> ControlFlow<Option<Waiting<T>>, Waits<'_, T>> {
+        let mut state = self.lock();
+        if let Some(job) = self.first(&mut state) {
+            let more = !state.waiting.is_empty();
+            drop(state);
+            self.left(&job);
+            if more {
+                // Notices are not counted; pass it on.
+                self.filled_later.notify_one();
+            }
+            return ControlFlow::Break(Some(job));
+        }
+        if state.is_over() {
+            drop(state);
+            self.filled_later.notify_waiters();
+            return ControlFlow::Break(None);
+        }
+        state.tasks += 1;
+        ControlFlow::Continue(Waits(self))
     }
 
     /// Takes nothing more. What waits stays.
@@ -203,7 +301,10 @@ impl<T> Line<T> {
 
     /// Takes out all that waits.
     pub fn drain(&self) -> Vec<T> {
-        let all = std::mem::take(&mut self.lock().waiting);
+        let mut state = self.lock();
+        let all = std::mem::take(&mut state.waiting);
+        self.some.store(false, Ordering::Relaxed);
+        drop(state);
         all.into_iter()
             .map(|waiting| {
                 self.left(&waiting);
@@ -223,6 +324,15 @@ impl<T> Line<T> {
     }
 }
 
+/// Counts a task that waits.
+struct Waits<'a, T>(&'a Line<T>);
+
+impl<T> Drop for Waits<'_, T> {
+    fn drop(&mut self) {
+        self.0.lock().tasks -= 1;
+    }
+}
+
 /// A job that was let in; put in line when it was made, and if it never is, its place is given back.
 struct Arrival<'a, T> {
     line: &'a Line<T>,
@@ -234,29 +344,16 @@ impl<T> Drop for Arrival<'_, T> {
         let line = self.line;
         let mut state = line.lock();
         state.arriving -= 1;
-        let came = self.job.take().map(|job| {
-            state.waiting.push_back(Waiting {
-                job,
-                since: Instant::now(),
-                counted: true,
-            });
-        });
+        if let Some(job) = self.job.take() {
+            return line.append(state, job, Instant::now());
+        }
         let over = state.is_over();
-        let wakes = state.idle > state.woken;
-        if wakes {
-            state.woken += 1;
-        }
         drop(state);
-        if came.is_none() {
-            line.room.add_permits(1);
-        }
+        line.room.add_permits(1);
         if over {
             line.filled.notify_all();
             line.filled_later.notify_waiters();
-        } else if wakes {
-            line.filled.notify_one();
         }
-        line.filled_later.notify_one();
     }
 }
 

@@ -205,7 +205,7 @@ impl<J: Job> Pool<J> for ThreadPool {
         let (order, reply) = order(&options);
         self.shared()
             .line
-            .try_push(job, |job| order.fill(job))
+            .try_push_short(job, |job| order.fill(job))
             .map(|()| reply)
             .map_err(refused)
     }
@@ -479,7 +479,9 @@ impl Worker {
         let ended = Ended(Arc::clone(&self.pool));
         let mut left = self.pool.max_tasks;
         let mut ready = self.pool.initializer.is_none();
-        while let Some(waiting) = self.pool.line.wait() {
+        let mut worked = false;
+        while let Some(waiting) = self.pool.line.wait(worked) {
+            worked = true;
             contain(|| self.take(waiting, &mut ready));
             let Some(left) = &mut left else { continue };
             *left -= 1;
