@@ -95,7 +95,7 @@ impl ProcessPool {
     fn start(options: ProcessPoolOptions, workers: usize) -> Result<Self, ProcessPoolError> {
         let shared = Arc::new(Shared {
             line: Line::new(options.capacity),
-            counts: Counts::new(),
+            counts: Counts::new(workers),
             alive: watch::Sender::new(workers),
             killed: watch::Sender::new(false),
             processes: Mutex::new(vec![None; workers]),
@@ -115,7 +115,7 @@ impl ProcessPool {
     /// What it does and has done.
     pub fn stats(&self) -> PoolStats {
         let shared = self.shared();
-        shared.counts.stats(shared.workers, shared.line.len())
+        shared.counts.stats(shared.line.len())
     }
 
     /// The ids of the worker processes that are up.

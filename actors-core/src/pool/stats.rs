@@ -1,5 +1,6 @@
 //! What a pool has done so far: counters, and how long jobs waited and ran.
 use hdrhistogram::Histogram;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,51 +55,82 @@ pub enum Outcome {
 
 /// Keeps the counts of a pool.
 #[derive(Debug)]
-pub struct Counts(Mutex<Sums>);
+pub struct Counts {
+    /// Of each worker, so that they do not wait for one another.
+    sums: Box<[Apart<Mutex<Sums>>]>,
+    cancelled: AtomicU64,
+    replaced: AtomicU64,
+}
+
+/// What different threads write and is not to lie in one cache line, nor in two that are fetched
+/// together.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(pub(super) T);
 
 #[derive(Debug)]
 struct Sums {
     running: usize,
     done: u64,
     failed: u64,
-    cancelled: u64,
-    replaced: u64,
     /// In nanoseconds.
     waited: Histogram<u64>,
     ran: Histogram<u64>,
 }
 
-impl Counts {
+impl Sums {
     /// All zero.
-    pub fn new() -> Self {
+    fn new() -> Self {
         // Grows by itself with the longest time: some tens of KiB for what is usual.
         let histogram = || Histogram::new(3).expect("three digits are in range");
-        Self(Mutex::new(Sums {
+        Self {
             running: 0,
             done: 0,
             failed: 0,
-            cancelled: 0,
-            replaced: 0,
             waited: histogram(),
             ran: histogram(),
-        }))
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sums> {
-        // Nothing under this lock is left half-done by a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn add(&mut self, other: &Self) {
+        self.running += other.running;
+        self.done += other.done;
+        self.failed += other.failed;
+        for (to, from) in [
+            (&mut self.waited, &other.waited),
+            (&mut self.ran, &other.ran),
+        ] {
+            to.add(from).expect("it grows");
+        }
+    }
+}
+
+impl Counts {
+    /// All zero, for so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            sums: (0..workers)
+                .map(|_| Apart(Mutex::new(Sums::new())))
+                .collect(),
+            cancelled: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
+        }
+    }
+
+    fn of(&self, worker: usize) -> MutexGuard<'_, Sums> {
+        lock(&self.sums[worker])
     }
 
     /// A job that has waited so long begins.
-    pub fn began(&self, waited: Duration) {
-        let mut sums = self.lock();
+    pub fn began(&self, worker: usize, waited: Duration) {
+        let mut sums = self.of(worker);
         sums.running += 1;
         record(&mut sums.waited, waited);
     }
 
     /// A job that was begun has ended.
-    pub fn ended(&self, outcome: Outcome, ran: Duration) {
-        let mut sums = self.lock();
+    pub fn ended(&self, worker: usize, outcome: Outcome, ran: Duration) {
+        let mut sums = self.of(worker);
         sums.running -= 1;
         record(&mut sums.ran, ran);
         match outcome {
@@ -108,41 +140,43 @@ impl Counts {
     }
 
     /// A job that was begun is to be begun again.
-    pub fn took_back(&self) {
-        self.lock().running -= 1;
+    pub fn took_back(&self, worker: usize) {
+        self.of(worker).running -= 1;
     }
 
     /// A job never ran.
     pub fn cancelled(&self) {
-        self.lock().cancelled += 1;
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A worker was replaced.
     pub fn replaced(&self) {
-        self.lock().replaced += 1;
+        self.replaced.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of it, with what the pool knows.
-    pub fn stats(&self, workers: usize, queued: usize) -> PoolStats {
-        let sums = self.lock();
+    /// All of it, with how many wait.
+    pub fn stats(&self, queued: usize) -> PoolStats {
+        let mut all = Sums::new();
+        for sums in &self.sums {
+            all.add(&lock(sums));
+        }
         PoolStats {
-            workers,
+            workers: self.sums.len(),
             queued,
-            running: sums.running,
-            done: sums.done,
-            failed: sums.failed,
-            cancelled: sums.cancelled,
-            replaced: sums.replaced,
-            waited: latency(&sums.waited),
-            ran: latency(&sums.ran),
+            running: all.running,
+            done: all.done,
+            failed: all.failed,
+            cancelled: self.cancelled.load(Ordering::Relaxed),
+            replaced: self.replaced.load(Ordering::Relaxed),
+            waited: latency(&all.waited),
+            ran: latency(&all.ran),
         }
     }
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self::new()
-    }
+fn lock(sums: &Apart<Mutex<Sums>>) -> MutexGuard<'_, Sums> {
+    // Nothing under this lock is left half-done by a panic.
+    sums.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn record(times: &mut Histogram<u64>, time: Duration) {

@@ -2,7 +2,7 @@
 use super::error::{JobError, PoolError, SubmitError};
 use super::job::{CurrentJob, Job, JobOptions, Shutdown};
 use super::line::{Line, Refused, Waiting};
-use super::stats::{Counts, Outcome, PoolStats};
+use super::stats::{Apart, Counts, Outcome, PoolStats};
 use super::{ChunkReply, Pool};
 use crate::blocking;
 use crate::call::Reply;
@@ -73,7 +73,7 @@ struct Shared {
     initializer: Option<Initializer>,
 }
 
-type Running = Mutex<Option<Arc<dyn Token>>>;
+type Running = Apart<Mutex<Option<Arc<dyn Token>>>>;
 
 /// A job with its reply; its types are forgotten.
 trait Work: Send {
@@ -126,7 +126,7 @@ impl ThreadPool {
     /// What it does and has done.
     pub fn stats(&self) -> PoolStats {
         let shared = self.shared();
-        shared.counts.stats(shared.running.len(), shared.line.len())
+        shared.counts.stats(shared.line.len())
     }
 
     /// Accepts nothing more, does with the jobs as told, and waits until the threads have ended; but
@@ -167,7 +167,7 @@ impl ThreadPool {
         }
         if how == Shutdown::Kill {
             for running in &shared.running {
-                let token = lock(running).clone();
+                let token = lock(&running.0).clone();
                 if let Some(token) = token {
                     contain(|| token.revoke());
                 }
@@ -324,7 +324,7 @@ impl<J: Job> Work for Order<J> {
         } = *self;
         let counts = &worker.pool.counts;
         let token = promise.token();
-        let running = &worker.pool.running[worker.number];
+        let running = &worker.pool.running[worker.number].0;
         *lock(running) = Some(Arc::clone(&token));
         let me = CurrentJob {
             token,
@@ -343,7 +343,7 @@ impl<J: Job> Work for Order<J> {
             Ok(_) => Outcome::Done,
             Err(_) => Outcome::Failed,
         };
-        counts.ended(outcome, began.elapsed());
+        counts.ended(worker.number, outcome, began.elapsed());
         promise.answer(result);
     }
 
@@ -418,9 +418,9 @@ impl ThreadPoolOptions {
         }
         let shared = Arc::new(Shared {
             line: Line::new(self.capacity),
-            counts: Counts::new(),
+            counts: Counts::new(threads),
             alive: watch::Sender::new(0),
-            running: (0..threads).map(|_| Mutex::new(None)).collect(),
+            running: (0..threads).map(|_| Apart(Mutex::new(None))).collect(),
             name: self.name,
             stack: self.stack,
             max_tasks: self.max_tasks,
@@ -517,7 +517,10 @@ impl Worker {
             return work.fail(error);
         }
         let since = waiting.since;
-        counts.began(began.into_std().saturating_duration_since(since));
+        counts.began(
+            self.number,
+            began.into_std().saturating_duration_since(since),
+        );
         if !*ready {
             if let Some(Err(payload)) = self
                 .pool
@@ -526,7 +529,7 @@ impl Worker {
                 .map(|initializer| catch_unwind(AssertUnwindSafe(initializer)))
             {
                 let text = Panic::caught(&*payload);
-                counts.ended(Outcome::Failed, began.elapsed());
+                counts.ended(self.number, Outcome::Failed, began.elapsed());
                 let text = format!("the initializer of the worker panicked: {text}");
                 return work.fail(JobError::failed(text, false));
             }

@@ -325,7 +325,7 @@ impl Worker {
             return None;
         }
         let waited = now.into_std().saturating_duration_since(since);
-        self.shared.counts.began(waited);
+        self.shared.counts.began(self.number, waited);
         Some(order)
     }
 
@@ -345,7 +345,7 @@ impl Worker {
             Some(&crate::wire::DONE) => Outcome::Done,
             _ => Outcome::Failed,
         };
-        self.shared.counts.ended(outcome, ran);
+        self.shared.counts.ended(self.number, outcome, ran);
         order.answer(answer);
         true
     }
@@ -362,7 +362,7 @@ impl Worker {
         let orders: Vec<Order> = flights.into_iter().map(|flight| flight.order).collect();
         for order in &orders {
             order.unstart();
-            self.shared.counts.took_back();
+            self.shared.counts.took_back(self.number);
         }
         self.shared.line.put_back(orders.into_iter());
     }
@@ -384,7 +384,7 @@ impl Worker {
             } else {
                 self.shared
                     .counts
-                    .ended(Outcome::Failed, first.began.elapsed());
+                    .ended(self.number, Outcome::Failed, first.began.elapsed());
                 first.order.fail(JobError::WorkerDied(died));
             }
         }
@@ -396,7 +396,7 @@ impl Worker {
         if let Some(first) = flights.pop_front() {
             self.shared
                 .counts
-                .ended(Outcome::Failed, first.began.elapsed());
+                .ended(self.number, Outcome::Failed, first.began.elapsed());
             let deadline = first.order.deadline;
             first
                 .order
@@ -413,7 +413,7 @@ impl Worker {
         for (at, flight) in flights.into_iter().enumerate() {
             self.shared
                 .counts
-                .ended(Outcome::Failed, flight.began.elapsed());
+                .ended(self.number, Outcome::Failed, flight.began.elapsed());
             flight.order.fail(JobError::cancelled(at == 0));
         }
     }
