@@ -550,11 +550,14 @@ where
     /// A reply without an actor: whoever holds the promise answers it.
     pub fn promised() -> (Promise<R, E>, Self) {
         let (promise, promised) = promise();
-        let reply = Self {
+        (promise, Self::of(promised))
+    }
+
+    pub(crate) fn of(promised: Promised<R, E>) -> Self {
+        Self {
             stage: Posted::Promised(promised),
             watch: Watch::default(),
-        };
-        (promise, reply)
+        }
     }
 
     /// Whether there is a result: the reply or an error. Also true once it was taken.

@@ -30,11 +30,12 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "dropped unanswered, the reply ends with an error"]
 pub struct Promise<R, E = AskError> {
     shared: Arc<Shared<R, E>>,
+    answered: bool,
 }
 
 /// The asker's end.
 pub(crate) struct Promised<R, E> {
-    shared: Arc<Shared<R, E>>,
+    shared: Arc<Shared<R, E, dyn Send + Sync>>,
 }
 
 /// What giving up found.
@@ -55,9 +56,11 @@ pub(crate) trait Token: Send + Sync {
     fn revoke(&self);
 }
 
-struct Shared<R, E> {
+/// What both ends have in common, and, in the same allocation, what else the answerer needs.
+pub(crate) struct Shared<R, E, W: ?Sized = ()> {
     state: Mutex<State<R, E>>,
     error: fn(AskError) -> E,
+    pub(crate) work: W,
 }
 
 struct State<R, E> {
@@ -81,10 +84,32 @@ enum Stage<R, E> {
     Revoked(Result<R, E>),
 }
 
-impl<R, E> Shared<R, E> {
+impl<R, E, W: ?Sized> Shared<R, E, W> {
     fn lock(&self) -> MutexGuard<'_, State<R, E>> {
         // Nothing under this lock is left half-done by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`Promise::start`].
+    pub(crate) fn start(&self) -> bool {
+        let mut state = self.lock();
+        state.started = true;
+        matches!(state.stage, Stage::Open | Stage::Detached)
+    }
+
+    /// See [`Promise::answer`].
+    pub(crate) fn answer(&self, result: Result<R, E>) {
+        self.settle(|_| Stage::Done(result));
+    }
+
+    /// Ends the reply, whose answerer is gone without having answered.
+    pub(crate) fn abandon(&self) {
+        self.settle(|started| {
+            Stage::Done(Err((self.error)(AskError::NoReply {
+                reason: NoReplyReason::ReplyDropped,
+                may_have_run: started,
+            })))
+        });
     }
 
     /// Gives the result, unless there is one or nobody wants it; then it is dropped here.
@@ -109,7 +134,7 @@ impl<R, E> Shared<R, E> {
     }
 }
 
-impl<R: Send, E: Send> Token for Shared<R, E> {
+impl<R: Send, E: Send, W: Send + Sync> Token for Shared<R, E, W> {
     fn is_cancelled(&self) -> bool {
         matches!(self.lock().stage, Stage::Gone | Stage::Revoked(_))
     }
@@ -124,6 +149,23 @@ impl<R: Send, E: Send> Token for Shared<R, E> {
 }
 
 pub(crate) fn promise<R, E: From<AskError>>() -> (Promise<R, E>, Promised<R, E>) {
+    let (shared, promised) = promise_of(());
+    let promise = Promise {
+        shared,
+        answered: false,
+    };
+    (promise, promised)
+}
+
+/// A promise with what else its holder needs, who has to see to it himself that it is answered.
+pub(crate) type Owed<R, E, W> = Arc<Shared<R, E, W>>;
+
+/// Makes one.
+pub(crate) fn promise_of<R, E, W>(work: W) -> (Owed<R, E, W>, Promised<R, E>)
+where
+    E: From<AskError>,
+    W: Send + Sync + 'static,
+{
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             stage: Stage::Open,
@@ -132,20 +174,19 @@ pub(crate) fn promise<R, E: From<AskError>>() -> (Promise<R, E>, Promised<R, E>)
             answerer: None,
         }),
         error: E::from,
+        work,
     });
     let promised = Promised {
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(&shared) as _,
     };
-    (Promise { shared }, promised)
+    (shared, promised)
 }
 
 impl<R, E> Promise<R, E> {
     /// Notes that the work begins: from now on the errors of the reply say that it
     /// [may have run](AskError::may_have_run). False: the asker has given up, and it must not begin.
     pub fn start(&self) -> bool {
-        let mut state = self.shared.lock();
-        state.started = true;
-        matches!(state.stage, Stage::Open | Stage::Detached)
+        self.shared.start()
     }
 
     /// Takes that back, for work that was given to somebody who has not begun with it.
@@ -178,28 +219,17 @@ impl<R, E> Promise<R, E> {
     }
 
     /// Answers. Where nobody waits, the result is dropped here.
-    pub fn answer(self, result: Result<R, E>) {
-        self.shared.settle(|_| Stage::Done(result));
-    }
-
-    pub(crate) fn token(&self) -> Arc<dyn Token>
-    where
-        R: Send + 'static,
-        E: Send + 'static,
-    {
-        Arc::clone(&self.shared) as Arc<dyn Token>
+    pub fn answer(mut self, result: Result<R, E>) {
+        self.answered = true;
+        self.shared.answer(result);
     }
 }
 
 impl<R, E> Drop for Promise<R, E> {
     fn drop(&mut self) {
-        let error = self.shared.error;
-        self.shared.settle(|started| {
-            Stage::Done(Err(error(AskError::NoReply {
-                reason: NoReplyReason::ReplyDropped,
-                may_have_run: started,
-            })))
-        });
+        if !self.answered {
+            self.shared.abandon();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{ChunkReply, Pool};
 use crate::blocking;
 use crate::call::Reply;
 use crate::panics::Panic;
-use crate::promise::{Promise, Token};
+use crate::promise::{Shared as Promise, Token, promise_of};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -61,7 +61,7 @@ type Initializer = Arc<dyn Fn() + Send + Sync>;
 
 /// What the threads and the handles have in common.
 struct Shared {
-    line: Line<Box<dyn Work>>,
+    line: Line<Ticket>,
     counts: Counts,
     /// How many threads have not ended.
     alive: watch::Sender<usize>,
@@ -76,17 +76,38 @@ struct Shared {
 type Running = Apart<Mutex<Option<Arc<dyn Token>>>>;
 
 /// A job with its reply; its types are forgotten.
-trait Work: Send {
-    fn run(self: Box<Self>, worker: &Worker, began: Instant);
+trait Work: Send + Sync {
+    fn run(self: Arc<Self>, worker: &Worker, began: Instant);
     /// Why it is not to be run at all, if it is not.
     fn stale(&self, now: Instant) -> Option<JobError>;
-    fn fail(self: Box<Self>, error: JobError);
+    fn fail(&self, error: JobError);
+    /// It will neither run nor fail.
+    fn abandon(&self);
 }
 
-struct Order<J: Job> {
-    job: J,
-    promise: Promise<J::Output, JobError>,
+/// A job that waits for a worker. Lies with its reply, in one allocation.
+struct Order<J> {
+    /// Until it runs.
+    job: Mutex<Option<J>>,
     deadline: Option<Instant>,
+}
+
+/// The duty to see to a job.
+struct Ticket(Option<Arc<dyn Work>>);
+
+impl Ticket {
+    /// Hands the duty on.
+    fn take(mut self) -> Option<Arc<dyn Work>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(work) = self.0.take() {
+            contain(|| work.abandon());
+        }
+    }
 }
 
 /// One thread of the pool.
@@ -161,7 +182,7 @@ impl ThreadPool {
         if how == Shutdown::Finish {
             return;
         }
-        for work in shared.line.drain() {
+        for work in shared.line.drain().into_iter().filter_map(Ticket::take) {
             shared.counts.cancelled();
             contain(|| work.fail(JobError::cancelled(false)));
         }
@@ -249,25 +270,21 @@ impl<J: Job> Pool<J> for ThreadPool {
 /// The reply of a job, and what is left to do but to add the job.
 fn order<J: Job>(options: &JobOptions) -> (Unfilled<J>, Reply<J::Output, JobError>) {
     let deadline = options.deadline();
-    let (promise, mut reply) = Reply::promised();
+    let job = Mutex::new(None);
+    let (order, promised) = promise_of(Order { job, deadline });
+    let mut reply = Reply::of(promised);
     if let Some(time) = deadline {
         reply = reply.timeout(time.saturating_duration_since(Instant::now()));
     }
-    (Unfilled { promise, deadline }, reply)
+    (Unfilled(order), reply)
 }
 
-struct Unfilled<J: Job> {
-    promise: Promise<J::Output, JobError>,
-    deadline: Option<Instant>,
-}
+struct Unfilled<J: Job>(Arc<Promise<J::Output, JobError, Order<J>>>);
 
 impl<J: Job> Unfilled<J> {
-    fn fill(self, job: J) -> Box<dyn Work> {
-        Box::new(Order {
-            job,
-            promise: self.promise,
-            deadline: self.deadline,
-        })
+    fn fill(self, job: J) -> Ticket {
+        *lock(&self.0.work.job) = Some(job);
+        Ticket(Some(self.0))
     }
 }
 
@@ -315,15 +332,13 @@ fn contain(f: impl FnOnce()) {
     }
 }
 
-impl<J: Job> Work for Order<J> {
-    fn run(self: Box<Self>, worker: &Worker, began: Instant) {
-        let Self {
-            job,
-            promise,
-            deadline,
-        } = *self;
-        let counts = &worker.pool.counts;
-        let token = promise.token();
+impl<J: Job> Work for Promise<J::Output, JobError, Order<J>> {
+    fn run(self: Arc<Self>, worker: &Worker, began: Instant) {
+        let Some(job) = lock(&self.work.job).take() else {
+            return self.abandon();
+        };
+        let deadline = self.work.deadline;
+        let token: Arc<dyn Token> = Arc::clone(&self) as _;
         let running = &worker.pool.running[worker.number].0;
         *lock(running) = Some(Arc::clone(&token));
         let me = CurrentJob {
@@ -343,19 +358,29 @@ impl<J: Job> Work for Order<J> {
             Ok(_) => Outcome::Done,
             Err(_) => Outcome::Failed,
         };
+        let counts = &worker.pool.counts;
         counts.ended(worker.number, outcome, began.elapsed());
-        promise.answer(result);
+        self.answer(result);
     }
 
     fn stale(&self, now: Instant) -> Option<JobError> {
-        if self.deadline.is_some_and(|time| time <= now) {
+        if self.work.deadline.is_some_and(|time| time <= now) {
             return Some(JobError::timed_out(false));
         }
-        (!self.promise.start()).then_some(JobError::cancelled(false))
+        (!self.start()).then_some(JobError::cancelled(false))
     }
 
-    fn fail(self: Box<Self>, error: JobError) {
-        self.promise.answer(Err(error));
+    fn fail(&self, error: JobError) {
+        // Dropped only after the answer: its destructor may panic.
+        let job = lock(&self.work.job).take();
+        self.answer(Err(error));
+        drop(job);
+    }
+
+    fn abandon(&self) {
+        let job = lock(&self.work.job).take();
+        Promise::abandon(self);
+        drop(job);
     }
 }
 
@@ -508,9 +533,11 @@ impl Worker {
         drop(ended);
     }
 
-    fn take(&self, waiting: Waiting<Box<dyn Work>>, ready: &mut bool) {
+    fn take(&self, waiting: Waiting<Ticket>, ready: &mut bool) {
         let began = Instant::now();
-        let work = waiting.job;
+        let Some(work) = waiting.job.take() else {
+            return;
+        };
         let counts = &self.pool.counts;
         if let Some(error) = work.stale(began) {
             counts.cancelled();
