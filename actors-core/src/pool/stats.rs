@@ -1,4 +1,5 @@
 //! What a pool has done so far: counters, and how long jobs waited and ran.
+use super::line::Apart;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,12 +62,6 @@ pub struct Counts {
     cancelled: AtomicU64,
     replaced: AtomicU64,
 }
-
-/// What different threads write and is not to lie in one cache line, nor in two that are fetched
-/// together.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(super) struct Apart<T>(pub(super) T);
 
 #[derive(Debug)]
 struct Sums {

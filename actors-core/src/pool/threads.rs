@@ -1,8 +1,8 @@
 //! `ThreadPool`: a fixed number of threads that run jobs, first come first served.
 use super::error::{JobError, PoolError, SubmitError};
 use super::job::{CurrentJob, Job, JobOptions, Shutdown};
-use super::line::{Line, Refused, Waiting};
-use super::stats::{Apart, Counts, Outcome, PoolStats};
+use super::line::{Apart, Line, Refused, Waiting};
+use super::stats::{Counts, Outcome, PoolStats};
 use super::{ChunkReply, Pool};
 use crate::blocking;
 use crate::call::Reply;
