@@ -7,7 +7,7 @@ use super::{ChunkReply, Pool};
 use crate::blocking;
 use crate::call::Reply;
 use crate::panics::Panic;
-use crate::promise::{Shared as Promise, Token, promise_of};
+use crate::promise::{self, Token};
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -23,6 +23,9 @@ use tokio::time::Instant;
 /// Jobs are closures without parameters, or calls of functions marked `#[task]`. They wait in one
 /// bounded line and are begun in the order in which they came. A job that panics fails with the
 /// panic's text, and its thread goes on.
+///
+/// A worker that has just done a job looks for the next one for some tens of microseconds before it
+/// sleeps, as does a thread that waits for a result: as long as that pays, and one worker at a time.
 ///
 /// Copies share the threads. Needs no runtime. When the last copy is dropped, what was accepted is
 /// still run, and then the threads end; nothing waits for that. [`shutdown`](Self::shutdown) does.
@@ -82,7 +85,7 @@ trait Work: Send + Sync {
     fn stale(&self, now: Instant) -> Option<JobError>;
     fn fail(&self, error: JobError);
     /// It will neither run nor fail.
-    fn abandon(&self);
+    fn give_up(&self);
 }
 
 /// A job that waits for a worker. Lies with its reply, in one allocation.
@@ -96,6 +99,10 @@ struct Order<J> {
 struct Ticket(Option<Arc<dyn Work>>);
 
 impl Ticket {
+    fn of<J: Job>(order: Ordered<J>) -> Self {
+        Self(Some(order))
+    }
+
     /// Hands the duty on.
     fn take(mut self) -> Option<Arc<dyn Work>> {
         self.0.take()
@@ -105,7 +112,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(work) = self.0.take() {
-            contain(|| work.abandon());
+            contain(|| work.give_up());
         }
     }
 }
@@ -223,10 +230,10 @@ impl<J: Job> Pool<J> for ThreadPool {
         job: J,
         options: JobOptions,
     ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
-        let (order, reply) = order(&options);
+        let (order, reply) = order(job, &options);
         self.shared()
             .line
-            .try_push_short(job, |job| order.fill(job))
+            .try_push_short(order, Ticket::of)
             .map(|()| reply)
             .map_err(refused)
     }
@@ -236,12 +243,8 @@ impl<J: Job> Pool<J> for ThreadPool {
         job: J,
         options: JobOptions,
     ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
-        let job = match self.try_submit_with(job, options) {
-            Err(SubmitError::Full(job)) => job,
-            submitted => return submitted,
-        };
-        let (order, reply) = order(&options);
-        let pushed = self.shared().line.push(job, |job| order.fill(job)).await;
+        let (order, reply) = order(job, &options);
+        let pushed = self.shared().line.push(order, Ticket::of).await;
         pushed.map(|()| reply).map_err(refused)
     }
 
@@ -267,31 +270,28 @@ impl<J: Job> Pool<J> for ThreadPool {
     }
 }
 
-/// The reply of a job, and what is left to do but to add the job.
-fn order<J: Job>(options: &JobOptions) -> (Unfilled<J>, Reply<J::Output, JobError>) {
+/// A job with its reply.
+type Ordered<J> = promise::Owed<<J as Job>::Output, JobError, Order<J>>;
+
+fn order<J: Job>(job: J, options: &JobOptions) -> (Ordered<J>, Reply<J::Output, JobError>) {
     let deadline = options.deadline();
-    let job = Mutex::new(None);
-    let (order, promised) = promise_of(Order { job, deadline });
+    let job = Mutex::new(Some(job));
+    let (order, promised) = promise::promise_of(Order { job, deadline });
     let mut reply = Reply::of(promised);
     if let Some(time) = deadline {
         reply = reply.timeout(time.saturating_duration_since(Instant::now()));
     }
-    (Unfilled(order), reply)
+    (order, reply)
 }
 
-struct Unfilled<J: Job>(Arc<Promise<J::Output, JobError, Order<J>>>);
-
-impl<J: Job> Unfilled<J> {
-    fn fill(self, job: J) -> Ticket {
-        *lock(&self.0.work.job) = Some(job);
-        Ticket(Some(self.0))
-    }
-}
-
-fn refused<J>(refused: Refused<J>) -> SubmitError<J> {
+fn refused<J: Job>(refused: Refused<Ordered<J>>) -> SubmitError<J> {
+    let job = |order: Ordered<J>| {
+        let job = lock(&order.work.job).take();
+        job.expect("only a ticket takes it out")
+    };
     match refused {
-        Refused::Full(job) => SubmitError::Full(job),
-        Refused::Closed(job) => SubmitError::Closed(job),
+        Refused::Full(order) => SubmitError::Full(job(order)),
+        Refused::Closed(order) => SubmitError::Closed(job(order)),
     }
 }
 
@@ -332,7 +332,7 @@ fn contain(f: impl FnOnce()) {
     }
 }
 
-impl<J: Job> Work for Promise<J::Output, JobError, Order<J>> {
+impl<J: Job> Work for promise::Shared<J::Output, JobError, Order<J>> {
     fn run(self: Arc<Self>, worker: &Worker, began: Instant) {
         let Some(job) = lock(&self.work.job).take() else {
             return self.abandon();
@@ -377,9 +377,9 @@ impl<J: Job> Work for Promise<J::Output, JobError, Order<J>> {
         drop(job);
     }
 
-    fn abandon(&self) {
+    fn give_up(&self) {
         let job = lock(&self.work.job).take();
-        Promise::abandon(self);
+        self.abandon();
         drop(job);
     }
 }
