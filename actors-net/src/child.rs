@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -216,6 +216,12 @@ impl Life {
 
     pub(crate) fn id(&self) -> Option<u32> {
         self.rest.process.child.id()
+    }
+
+    /// The writing end once more, for other threads; it never waits.
+    pub(crate) fn channel(&self) -> io::Result<StdUnixStream> {
+        let channel = self.writer.as_ref().as_fd().try_clone_to_owned()?;
+        Ok(StdUnixStream::from(channel))
     }
 
     /// The parts that are worked with at the same time.

@@ -1,6 +1,7 @@
 //! `ProcessPool`: core's `Pool` over worker processes.
 mod order;
 mod options;
+mod desk;
 mod crew;
 
 use crate::task::Task;
@@ -8,9 +9,11 @@ use actors_core::__private::{Counts, Line, Refused};
 use actors_core::{
     ChunkReply, JobError, JobOptions, Pool, PoolStats, Reply, Shutdown, SubmitError,
 };
-use order::Order;
+use desk::Desks;
+use order::{Draft, Order};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 pub use options::{ProcessPoolError, ProcessPoolOptions};
@@ -65,6 +68,8 @@ struct Handle(Arc<Shared>);
 /// What the handles and the crew have in common.
 struct Shared {
     line: Line<Order>,
+    /// Where workers wait that find nothing in line.
+    desks: Desks,
     counts: Counts,
     /// How many workers have not ended for good.
     alive: watch::Sender<usize>,
@@ -95,6 +100,7 @@ impl ProcessPool {
     fn start(options: ProcessPoolOptions, workers: usize) -> Result<Self, ProcessPoolError> {
         let shared = Arc::new(Shared {
             line: Line::new(options.capacity),
+            desks: Desks::new(workers),
             counts: Counts::new(workers),
             alive: watch::Sender::new(workers),
             killed: watch::Sender::new(false),
@@ -164,6 +170,53 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn try_submit<J>(
+        &self,
+        draft: Draft,
+        job: J,
+        make: impl FnOnce(Draft, &J, u32) -> Order,
+    ) -> Result<(), Refused<J>> {
+        let limit = self.options.frame_limit;
+        if !self.gives(&draft) {
+            return self.line.try_push(job, |job| make(draft, &job, limit));
+        }
+        match self.give(make(draft, &job, limit)) {
+            Ok(()) => Ok(()),
+            Err(order) => self.line.try_push(job, |_| order),
+        }
+    }
+
+    async fn submit<J>(
+        &self,
+        draft: Draft,
+        job: J,
+        make: impl FnOnce(Draft, &J, u32) -> Order,
+    ) -> Result<(), Refused<J>> {
+        let limit = self.options.frame_limit;
+        if !self.gives(&draft) {
+            let pushed = self.line.push(job, |job| make(draft, &job, limit));
+            return pushed.await;
+        }
+        match self.give(make(draft, &job, limit)) {
+            Ok(()) => Ok(()),
+            Err(order) => self.line.push(job, |_| order).await,
+        }
+    }
+
+    /// Whether a job may be given to a worker at once: nobody waits before it, and the worker need
+    /// not be woken to watch the clock.
+    fn gives(&self, draft: &Draft) -> bool {
+        !draft.has_deadline()
+            && self.desks.may_be_free()
+            && self.line.is_empty()
+            && !self.line.is_closed()
+    }
+
+    fn give(&self, order: Order) -> Result<(), Order> {
+        self.desks
+            .give(order, |worker| self.counts.began(worker, Duration::ZERO))
+    }
+
     fn cancel_waiting(&self) {
         for order in self.line.drain() {
             self.counts.cancelled();
@@ -198,12 +251,8 @@ impl<J: Task> Pool<J> for ProcessPool {
         options: JobOptions,
     ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
         let (draft, reply) = order::draft::<J::Output>(&options);
-        let limit = self.shared().options.frame_limit;
-        self.shared()
-            .line
-            .try_push(job, |job| draft.job(&job, limit))
-            .map(|()| reply)
-            .map_err(refused)
+        let pushed = self.shared().try_submit(draft, job, Draft::job);
+        pushed.map(|()| reply).map_err(refused)
     }
 
     async fn submit_with(
@@ -212,8 +261,7 @@ impl<J: Task> Pool<J> for ProcessPool {
         options: JobOptions,
     ) -> Result<Reply<J::Output, JobError>, SubmitError<J>> {
         let (draft, reply) = order::draft::<J::Output>(&options);
-        let limit = self.shared().options.frame_limit;
-        let pushed = self.shared().line.push(job, |job| draft.job(&job, limit));
+        let pushed = self.shared().submit(draft, job, Draft::job);
         pushed.await.map(|()| reply).map_err(refused)
     }
 
@@ -223,12 +271,9 @@ impl<J: Task> Pool<J> for ProcessPool {
         options: JobOptions,
     ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
         let (draft, reply) = order::chunk_draft::<J>(&options);
-        let limit = self.shared().options.frame_limit;
-        self.shared()
-            .line
-            .try_push(jobs, |jobs| draft.chunk(&jobs, limit))
-            .map(|()| reply)
-            .map_err(refused)
+        let make = |draft: Draft, jobs: &Vec<J>, limit| draft.chunk(jobs, limit);
+        let pushed = self.shared().try_submit(draft, jobs, make);
+        pushed.map(|()| reply).map_err(refused)
     }
 
     async fn submit_chunk(
@@ -237,11 +282,8 @@ impl<J: Task> Pool<J> for ProcessPool {
         options: JobOptions,
     ) -> Result<ChunkReply<J>, SubmitError<Vec<J>>> {
         let (draft, reply) = order::chunk_draft::<J>(&options);
-        let limit = self.shared().options.frame_limit;
-        let pushed = self
-            .shared()
-            .line
-            .push(jobs, |jobs| draft.chunk(&jobs, limit));
+        let make = |draft: Draft, jobs: &Vec<J>, limit| draft.chunk(jobs, limit);
+        let pushed = self.shared().submit(draft, jobs, make);
         pushed.await.map(|()| reply).map_err(refused)
     }
 }

@@ -4,6 +4,9 @@
 //! A process gets its next job before it has answered the last one only where its jobs are short.
 //! It answers each before it begins the next, so the first job that has no answer is the one that
 //! ran when it died; those behind it have not begun, and go to others.
+//!
+//! Mostly a job comes to a worker that has nothing to do. Then who submits it gives it to the process
+//! without the help of this thread: see [`Desks`](super::desk::Desks).
 use super::Shared;
 use super::order::Order;
 use crate::child::{self, Life};
@@ -86,10 +89,10 @@ struct Worker {
 }
 
 /// A job that a process has.
-struct Flight {
-    order: Order,
+pub(super) struct Flight {
+    pub(super) order: Order,
     /// When it was sent, or the one before it answered.
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// Why the work with a process has ended.
@@ -114,12 +117,20 @@ enum Step {
     Cancelled,
     TooLate,
     Job(Option<Order>),
+    Given,
     Killed,
 }
 
 async fn is_set(flag: &mut watch::Receiver<bool>) {
     if flag.wait_for(|flag| *flag).await.is_err() {
         pending().await
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Where it has panicked, it may have a job on its desk.
+        drop(self.shared.desks.leave(self.number));
     }
 }
 
@@ -235,6 +246,10 @@ impl Worker {
         let mut closed = false;
         // When the first job's process is to be killed, since nobody wants the job.
         let mut doomed = None;
+        let channel = match life.channel() {
+            Ok(channel) => Arc::new(channel),
+            Err(_) => return End::Died,
+        };
         let (reader, writer, child) = life.parts();
         loop {
             if flights.is_empty() && (closed || left == 0) {
@@ -261,6 +276,8 @@ impl Worker {
                 job = shared.line.pop(), if takes => {
                     Step::Job(job.and_then(|waiting| self.begin(waiting.job, waiting.since)))
                 }
+                () = poll_fn(|cx| shared.desks.poll(self.number, &channel, cx)),
+                    if takes && flights.is_empty() => Step::Given,
                 () = poll_fn(|cx| match first {
                     Some(first) => first.order.poll_cancelled(cx),
                     None => std::task::Poll::Pending,
@@ -271,7 +288,15 @@ impl Worker {
                 _ = child.wait() => Step::Exited,
                 () = is_set(&mut killed) => Step::Killed,
             };
+            let given = shared.desks.leave(self.number);
+            let was_given = given.is_some();
+            if let Some(given) = given {
+                left -= 1;
+                written = given.written;
+                flights.push_back(given.flight);
+            }
             match step {
+                Step::Given => {}
                 Step::Answer(Some(answer)) => {
                     doomed = None;
                     if !self.land(flights, answer) {
@@ -286,6 +311,11 @@ impl Worker {
                     return End::Died;
                 }
                 Step::Wrote(Ok(bytes)) => written += bytes,
+                Step::Job(Some(order)) if was_given => {
+                    // It was given another one in the same moment.
+                    let began = Instant::now();
+                    self.put_back([Flight { order, began }].into());
+                }
                 Step::Job(Some(order)) => {
                     left -= 1;
                     written = 0;

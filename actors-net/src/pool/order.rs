@@ -78,6 +78,10 @@ fn draft_read<R: Send + 'static>(
 }
 
 impl Draft {
+    pub(super) fn has_deadline(&self) -> bool {
+        self.deadline.is_some()
+    }
+
     pub(super) fn job<J: Task>(self, job: &J, limit: u32) -> Order {
         self.order(wire::job(wire::JOB, J::NAME, &Whole(job.args())), limit)
     }
