@@ -176,7 +176,7 @@ pub(crate) mod architecture {}
 /// For the code that the macros write, and for `actors-net`.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::blocking::block_on_this_thread;
+    pub use crate::blocking::{block_on_this_thread, look};
     pub use crate::pool::{Counts, Line, Outcome, Refused, Waiting};
     pub use crate::runtime::{Flavor, Launch};
 }

@@ -2,7 +2,8 @@
 use crate::host::host;
 use crate::task::Entry;
 use crate::wire::{self, Setup};
-use rustix::event::{PollFd, PollFlags, poll};
+use actors_core::__private::look;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_current_process_group, setrlimit};
 use std::collections::HashMap;
 use std::fs::File;
@@ -112,8 +113,21 @@ fn serve(channel: &UnixStream) -> io::Result<()> {
         (&mut &*channel).write_all(&answer)?;
         // What a large job took is not kept.
         buffer.shrink_to(1 << 20);
+        if input.buffer().is_empty() {
+            // Where its time is limited, it is for the jobs.
+            if setup.cpu.is_some() || !look(|| has_more(channel, Some(&Timespec::default()))) {
+                // Who waits in a read is woken also when the other side has read the answer.
+                has_more(channel, None);
+            }
+        }
     }
     Ok(())
+}
+
+/// Whether there is something to read, if only that there will be no more; waits so long for it.
+fn has_more(channel: &UnixStream, wait: Option<&Timespec>) -> bool {
+    let mut fds = [PollFd::new(channel, PollFlags::IN)];
+    poll(&mut fds, wait).is_ok_and(|ready| ready > 0)
 }
 
 /// All tasks of this program, by name.
