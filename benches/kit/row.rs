@@ -24,6 +24,9 @@ pub(crate) enum Target {
     /// Ours by itself, in the row's unit.
     #[allow(dead_code, reason = "not every benchmark has such a row")]
     AtMost(f64),
+    /// To compare other rows with.
+    #[allow(dead_code, reason = "not every benchmark has such a row")]
+    None,
 }
 
 /// Which side of a row.

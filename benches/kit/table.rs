@@ -36,11 +36,17 @@ fn print_head(subject: &str, plan: &Plan) {
 fn print_line(row: &Row, cores: Cores, pairs: &Pairs) {
     let (least, greatest) = pairs.spread();
     let (target, reached) = match (row.target, cores) {
-        (Target::Ratio { free, .. }, Cores::Free) => (format!("{free:.2}"), pairs.ratio() <= free),
-        (Target::Ratio { pinned, .. }, Cores::One) => {
-            (format!("{pinned:.2}"), pairs.ratio() <= pinned)
+        (Target::Ratio { free, .. }, Cores::Free) => {
+            (format!("<= {free:.2}"), Some(pairs.ratio() <= free))
         }
-        (Target::AtMost(most), _) => (format!("{most} {}", row.unit), pairs.ours() <= most),
+        (Target::Ratio { pinned, .. }, Cores::One) => {
+            (format!("<= {pinned:.2}"), Some(pairs.ratio() <= pinned))
+        }
+        (Target::AtMost(most), _) => {
+            let target = format!("<= {most} {}", row.unit);
+            (target, Some(pairs.ours() <= most))
+        }
+        (Target::None, _) => (String::new(), None),
     };
     println!(
         "{:<38} {:<9} {:<5} {:>5.2}  {:<12} {:<11} {:<4} {:>10} {:>10}",
@@ -52,8 +58,12 @@ fn print_line(row: &Row, cores: Cores, pairs: &Pairs) {
         },
         pairs.ratio(),
         format!("{least:.2}..{greatest:.2}"),
-        format!("<= {target}"),
-        if reached { "ok" } else { "MISS" },
+        target,
+        match reached {
+            Some(true) => "ok",
+            Some(false) => "MISS",
+            None => "",
+        },
         amount(pairs.ours(), row.unit),
         amount(pairs.reference(), row.unit),
     );

@@ -48,6 +48,17 @@ pub(crate) static ROWS: &[Row] = &[
         ours: |count| restart(count, || Panic),
         reference: spawn_and_ask,
     },
+    // What of it is not ours: the language's unwinding, through no more than a few frames.
+    Row {
+        name: "panic",
+        title: "a panic caught by hand / spawn and ask",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: Target::None,
+        count: 50_000,
+        ours: panic_by_hand,
+        reference: spawn_and_ask,
+    },
     Row {
         name: "restart-failed",
         title: "failure to next reply / spawn and ask",
@@ -193,6 +204,23 @@ where
         assert_eq!(total, sum(count));
         each
     })
+}
+
+fn panic_by_hand(count: u64) -> f64 {
+    std::panic::set_hook(Box::new(|_| {}));
+    let start = Instant::now();
+    let mut caught = 0;
+    for n in 0..count {
+        let result = std::panic::catch_unwind(|| {
+            if std::hint::black_box(n) < u64::MAX {
+                panic!("as told");
+            }
+        });
+        caught += u64::from(result.is_err());
+    }
+    let each = each(start, count);
+    assert_eq!(caught, count);
+    each
 }
 
 fn spawn_and_ask(count: u64) -> f64 {

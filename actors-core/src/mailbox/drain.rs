@@ -5,7 +5,6 @@
 //! once [`SLICE`] has passed without a pause it lets the runtime look at timers and sockets too.
 use super::clock::{self, SLICE};
 use super::handle::{Rx, Seal, Threads, ignore_panic};
-use super::lend::{self, Home, Lent};
 use super::queue::{HAND_OVER, KILL, LEAVE, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
 use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
@@ -31,7 +30,7 @@ const BUDGET: u16 = 128;
 const CLOCK_EVERY: u16 = 4;
 
 /// Where a slice passes with so few messages, they are slow.
-const SLOW: u32 = 64;
+const SLOW: u16 = 64;
 
 /// While this is not zero, the beginning of each message is measured.
 pub(crate) static WATCHERS: AtomicUsize = AtomicUsize::new(0);
@@ -59,10 +58,10 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     /// Messages have left the mailbox since those who wait for room were last looked after.
     left: bool,
     /// When the task last let others run, in ticks of the clock; 0 for "just now".
-    slice: u64,
+    slice: u32,
     /// How many messages were handled since then in polls before, and the budget of this poll when
     /// it was noted.
-    in_slice: u32,
+    in_slice: u16,
     budget_then: u16,
     /// Messages take so long that the clock is looked at after each.
     slow: bool,
@@ -74,9 +73,6 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     was_last: bool,
     /// The budget of the poll was used up, and the next poll follows at once.
     goes_on: bool,
-    /// It has ended while it was lent, which the task is to learn.
-    ended: Option<End>,
-    home: Option<Home>,
     /// The running message does not count: it is a notice.
     uncounted: bool,
     /// A message was handled since the idle timer was set.
@@ -127,8 +123,6 @@ impl<O: Opener, X> Rx<O, X> {
             hook: None,
             was_last: false,
             goes_on: false,
-            ended: None,
-            home: None,
             left: false,
             slice: 0,
             in_slice: 0,
@@ -181,7 +175,7 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         // SAFETY: the task has the turn, so nobody else uses the drain.
         let this = unsafe { &mut *this };
         this.rx.store_waker(cx);
-        if let Some(end) = this.ended.take() {
+        if let Some(end) = this.rx.extra.as_mut().and_then(|extra| extra.ended.take()) {
             return Poll::Ready(end);
         }
         // One for the whole batch; `running` says what was interrupted.
@@ -213,16 +207,11 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         if P::LOCAL || self.is_hook || !at_rest || self.queue().is_awaited() {
             return;
         }
-        let home = *self.home.get_or_insert_with(lend::home);
-        let lent = Lent {
-            drain: ptr::from_mut(self).cast(),
-            run: Self::run_lent,
-            home,
-        };
+        let drain = ptr::from_mut(self).cast();
         // SAFETY: the task has the turn, as it has just polled. The drain is pinned, and takes itself
         // back when it is dropped. It is one that moves between threads: `AnyThread` is for tasks that
         // are `Send`, and so for openers that are.
-        unsafe { self.queue().lend.lay_down(lent) };
+        unsafe { self.queue().lend.lay_down(drain, Self::run_lent) };
     }
 
     /// Handles a message for its asker. True: the task has something to do.
@@ -233,7 +222,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         // SAFETY: this type, and nobody else uses it (contract).
         let this = unsafe { &mut *drain.cast::<Self>() };
         // An asker before has left something for the task.
-        if this.stage.running.is_some() || this.ended.is_some() {
+        if this.stage.running.is_some() || this.has_ended() {
             return Err(slot);
         }
         this.queue().count_direct();
@@ -250,9 +239,16 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         }));
         if let Err(payload) = polled {
             // What is dropped there is the actor's, and not part of who asks.
-            this.ended = Some(turn::outside(|| this.panicked(payload)));
+            let end = turn::outside(|| this.panicked(payload));
+            this.rx.extra.get_or_insert_default().ended = Some(end);
         }
-        Ok(this.ended.is_some() || !this.queue().is_at_rest())
+        Ok(this.has_ended() || !this.queue().is_at_rest())
+    }
+
+    /// It has ended while it was lent, which the task is to learn.
+    fn has_ended(&self) -> bool {
+        let extra = self.rx.extra.as_ref();
+        extra.is_some_and(|extra| extra.ended.is_some())
     }
 
     fn queue(&self) -> &Queue {
@@ -396,7 +392,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             self.budget_then = budget;
         } else if clock::ticks().wrapping_sub(self.slice) > SLICE {
             // Where few messages take that long, the next ones are watched one by one.
-            self.slow = self.in_slice + u32::from(self.budget_then - budget) <= SLOW;
+            self.slow = self.in_slice.saturating_add(self.budget_then - budget) <= SLOW;
             self.slice = 0;
             return 0;
         }
@@ -409,9 +405,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         if self.slice == 0 {
             yield_to_runtime(cx);
         } else {
-            self.in_slice = self
-                .in_slice
-                .saturating_add(u32::from(self.budget_then - budget));
+            self.in_slice = self.in_slice.saturating_add(self.budget_then - budget);
             self.budget_then = BUDGET;
             self.goes_on = true;
             cx.waker().wake_by_ref();

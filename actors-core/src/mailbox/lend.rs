@@ -45,11 +45,10 @@ const LAY_DOWN: Ordering = if cfg!(actors_mutant = "relaxed_lend") {
 /// Whose turn it is to poll a drain.
 pub(super) struct Lend {
     owner: AtomicU8,
-    /// The thread that has it.
-    borrower: AtomicUsize,
     /// Somebody has wanted to borrow.
     wanted: AtomicBool,
-    lent: UnsafeCell<Option<Lent>>,
+    /// Boxed, since few actors need it.
+    lent: UnsafeCell<Option<Box<Lent>>>,
 }
 
 // SAFETY: `lent` is written and read by whoever has the turn, which `owner` hands over; the drain
@@ -59,23 +58,25 @@ unsafe impl Sync for Lend {}
 unsafe impl Send for Lend {}
 
 /// A drain whose type is forgotten.
-#[derive(Clone, Copy)]
-pub(super) struct Lent {
-    pub(super) drain: *mut (),
+struct Lent {
+    drain: *mut (),
     /// Handles a message, or gives it back. True: the task has something to do. Safe to call for
     /// who has the turn.
-    pub(super) run: unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>,
-    pub(super) home: Home,
+    run: RunFn,
+    home: Home,
+    /// The thread that has borrowed it; 0 for none.
+    borrower: AtomicUsize,
 }
 
+pub(super) type RunFn = unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>;
+
 /// The runtime that a task runs on, if there is one.
-pub(super) type Home = Option<runtime::Id>;
+type Home = Option<runtime::Id>;
 
 impl Lend {
     pub(super) fn new() -> Self {
         Self {
             owner: AtomicU8::new(TASK),
-            borrower: AtomicUsize::new(0),
             wanted: AtomicBool::new(false),
             lent: UnsafeCell::new(None),
         }
@@ -94,9 +95,18 @@ impl Lend {
     /// # Safety
     /// Called by the task, which has the turn. The drain may be polled by any thread, and stays
     /// where it is until [`take_back`](Self::take_back).
-    pub(super) unsafe fn lay_down(&self, lent: Lent) {
+    pub(super) unsafe fn lay_down(&self, drain: *mut (), run: RunFn) {
         // SAFETY: the task has the turn (contract).
-        self.lent.with_mut(|place| unsafe { *place = Some(lent) });
+        let place = self.lent.with_mut(|place| unsafe { &mut *place });
+        let lent = place.get_or_insert_with(|| {
+            Box::new(Lent {
+                drain,
+                run,
+                home: None,
+                borrower: AtomicUsize::new(0),
+            })
+        });
+        (lent.drain, lent.run, lent.home) = (drain, run, home());
         self.owner.store(LAID, LAY_DOWN);
     }
 
@@ -137,10 +147,12 @@ impl Lend {
     pub(super) fn take_back(&self) {
         let mut look = 0;
         while !self.take_up() {
-            // `Relaxed`: where it was this thread, it finds what it has written itself.
+            // SAFETY: only the task writes it, and this is the task.
+            let lent = self.lent.with(|lent| unsafe { (*lent).as_deref() });
+            // `Relaxed`: where it is this thread, it finds what it has written itself.
+            let borrower = lent.map(|lent| lent.borrower.load(Ordering::Relaxed));
             // (Models run all their threads on one.)
-            let is_here = self.borrower.load(Ordering::Relaxed) == thread_mark();
-            if is_here && !cfg!(actors_loom) {
+            if borrower == Some(thread_mark()) && !cfg!(actors_loom) {
                 eprintln!("an actor's handler that ran inline has ended its own runtime");
                 std::process::abort();
             }
@@ -193,17 +205,17 @@ impl Lend {
         if taken.is_err() {
             return Err(slot);
         }
-        self.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut back = Back {
             lend: self,
             waker,
             wakes: false,
         };
         // SAFETY: the turn was taken just now.
-        let lent = self.lent.with(|lent| unsafe { *lent });
+        let lent = self.lent.with(|lent| unsafe { (*lent).as_deref() });
         let Some(lent) = lent.filter(|lent| lent.home == home() && is_idle()) else {
             return Err(slot);
         };
+        lent.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut cx = Context::from_waker(waker);
         // What is done for the asker counts as what its task does.
         let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
@@ -211,6 +223,7 @@ impl Lend {
         back.wakes = true;
         // SAFETY: this thread has the turn.
         let ran = unsafe { (lent.run)(lent.drain, slot, &mut cx) };
+        lent.borrower.store(0, Ordering::Relaxed);
         back.wakes = *ran.as_ref().unwrap_or(&false);
         ran.map(drop)
     }
@@ -226,7 +239,6 @@ struct Back<'a> {
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
-        self.lend.borrower.store(0, Ordering::Relaxed);
         let called = self.lend.owner.swap(LAID, LAY_DOWN) == CALLED;
         if called && !cfg!(actors_mutant = "lost_call") || self.wakes {
             self.waker.wake_by_ref();
@@ -235,7 +247,7 @@ impl Drop for Back<'_> {
 }
 
 /// The runtime that this thread is in.
-pub(super) fn home() -> Home {
+fn home() -> Home {
     // Not kept anywhere: a task can enter another runtime, and leave it again.
     let here = runtime::Handle::try_current();
     here.ok().map(|here| here.id())

@@ -145,6 +145,8 @@ struct Watched {
 /// What a receiving end needs beside its batch, if it needs it.
 #[derive(Default)]
 pub(super) struct Extra {
+    /// How a drain has ended while it was lent.
+    pub(super) ended: Option<super::drain::End>,
     /// Mail that was put aside and comes back before the batch.
     pub(super) front: VecDeque<Slot>,
     /// The span of the actor's life.
