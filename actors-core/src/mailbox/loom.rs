@@ -406,7 +406,6 @@ fn ask_inline(tx: &Tx<Sum, ()>, add_to: Add) -> Result<Token, AskError> {
 }
 
 #[test]
-#[ignore = "takes a minute or two"]
 fn loom_lent_meets_tell() {
     ::loom::model(|| {
         let (tx, rx) = ends();
