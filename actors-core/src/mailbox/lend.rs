@@ -1,11 +1,11 @@
-//! `Lend`: how an idle actor's drain is lent to a thread that asks it something, which polls it in
-//! place of the actor's task.
+//! `Lend`: how an idle actor's drain is lent to a thread that asks it something, which handles its
+//! message with it, in place of the actor's task.
 //!
 //! Who may touch what: the drain belongs to whoever has the turn, which `owner` tells. The task has
 //! it, until it goes to sleep and lays the drain down (`LAID`). From there the task takes it up again
 //! when it is polled or dropped, or an asker takes it (`LENT`) and lays it down again when it has
-//! polled it. `lent` is written by the task while it has the turn, and read by who has taken it.
-//! Nobody polls the drain twice at a time, so all that is said elsewhere of "the task" holds for
+//! handled its message. `Lent::drain` is written by the task while it has the turn, and read by who
+//! has taken it. Nobody works with the drain twice at a time, so all that is said elsewhere of "the task" holds for
 //! whoever has the turn; the next one sees what the one before has done.
 //!
 //! A task that is polled or woken while the drain is lent is woken again when it comes back.
@@ -16,10 +16,11 @@
 //! handler that ends its own runtime from inside ends the process.
 use super::slot::Slot;
 use super::sync::UnsafeCell;
-use super::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::guest::{Guest, thread_mark};
 use std::future::Future;
 use std::pin::pin;
+use std::ptr;
 use std::task::{Context, Poll, Waker};
 use tokio::runtime;
 use tokio::task;
@@ -47,25 +48,34 @@ pub(super) struct Lend {
     owner: AtomicU8,
     /// Somebody has wanted to borrow.
     wanted: AtomicBool,
-    /// Boxed, since few actors need it.
-    lent: UnsafeCell<Option<Box<Lent>>>,
+    /// Made by the task when it first lays the drain down, and there from then on. By a pointer, since few
+    /// actors need it: each has to be small.
+    lent: AtomicPtr<Lent>,
 }
 
-// SAFETY: `lent` is written and read by whoever has the turn, which `owner` hands over; the drain
-// that it leads to may be polled by any thread (contract of `lay_down`).
-unsafe impl Sync for Lend {}
+/// What is known of a drain that was laid down.
+struct Lent {
+    drain: UnsafeCell<Laid>,
+    /// The thread that has borrowed it; 0 for none.
+    borrower: AtomicUsize,
+    /// Messages that were handled so. Written by whoever has the turn.
+    direct: AtomicU64,
+}
+
+// SAFETY: `drain` is written and read by whoever has the turn, which `owner` hands over; the drain
+// that it leads to may be used by any thread (contract of `lay_down`).
+unsafe impl Sync for Lent {}
 // SAFETY: as above.
-unsafe impl Send for Lend {}
+unsafe impl Send for Lent {}
 
 /// A drain whose type is forgotten.
-struct Lent {
+#[derive(Clone, Copy)]
+struct Laid {
     drain: *mut (),
     /// Handles a message, or gives it back. True: the task has something to do. Safe to call for
     /// who has the turn.
     run: RunFn,
     home: Home,
-    /// The thread that has borrowed it; 0 for none.
-    borrower: AtomicUsize,
 }
 
 pub(super) type RunFn = unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>;
@@ -78,8 +88,19 @@ impl Lend {
         Self {
             owner: AtomicU8::new(TASK),
             wanted: AtomicBool::new(false),
-            lent: UnsafeCell::new(None),
+            lent: AtomicPtr::new(ptr::null_mut()),
         }
+    }
+
+    fn lent(&self) -> Option<&Lent> {
+        // `Acquire` pairs with the making.
+        // SAFETY: made as a box, and dropped with this.
+        unsafe { self.lent.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The count of messages that were handled without having been mail, where that was possible.
+    pub(super) fn direct(&self) -> Option<&AtomicU64> {
+        self.lent().map(|lent| &lent.direct)
     }
 
     // --- the task
@@ -96,17 +117,20 @@ impl Lend {
     /// Called by the task, which has the turn. The drain may be polled by any thread, and stays
     /// where it is until [`take_back`](Self::take_back).
     pub(super) unsafe fn lay_down(&self, drain: *mut (), run: RunFn) {
-        // SAFETY: the task has the turn (contract).
-        let place = self.lent.with_mut(|place| unsafe { &mut *place });
-        let lent = place.get_or_insert_with(|| {
-            Box::new(Lent {
-                drain,
-                run,
-                home: None,
-                borrower: AtomicUsize::new(0),
-            })
-        });
-        (lent.drain, lent.run, lent.home) = (drain, run, home());
+        let home = home();
+        let laid = Laid { drain, run, home };
+        match self.lent() {
+            // SAFETY: the task has the turn (contract).
+            Some(lent) => lent.drain.with_mut(|place| unsafe { *place = laid }),
+            None => {
+                let lent = Box::new(Lent {
+                    drain: UnsafeCell::new(laid),
+                    borrower: AtomicUsize::new(0),
+                    direct: AtomicU64::new(0),
+                });
+                self.lent.store(Box::into_raw(lent), Ordering::Release);
+            }
+        }
         self.owner.store(LAID, LAY_DOWN);
     }
 
@@ -147,10 +171,10 @@ impl Lend {
     pub(super) fn take_back(&self) {
         let mut look = 0;
         while !self.take_up() {
-            // SAFETY: only the task writes it, and this is the task.
-            let lent = self.lent.with(|lent| unsafe { (*lent).as_deref() });
             // `Relaxed`: where it is this thread, it finds what it has written itself.
-            let borrower = lent.map(|lent| lent.borrower.load(Ordering::Relaxed));
+            let borrower = self
+                .lent()
+                .map(|lent| lent.borrower.load(Ordering::Relaxed));
             // (Models run all their threads on one.)
             if borrower == Some(thread_mark()) && !cfg!(actors_loom) {
                 eprintln!("an actor's handler that ran inline has ended its own runtime");
@@ -210,11 +234,14 @@ impl Lend {
             waker,
             wakes: false,
         };
-        // SAFETY: the turn was taken just now.
-        let lent = self.lent.with(|lent| unsafe { (*lent).as_deref() });
-        let Some(lent) = lent.filter(|lent| lent.home == home() && is_idle()) else {
+        let Some(lent) = self.lent() else {
             return Err(slot);
         };
+        // SAFETY: the turn was taken just now.
+        let laid = lent.drain.with(|laid| unsafe { *laid });
+        if laid.home != home() || !is_idle() {
+            return Err(slot);
+        }
         lent.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut cx = Context::from_waker(waker);
         // What is done for the asker counts as what its task does.
@@ -222,10 +249,20 @@ impl Lend {
         // Should it panic, the task looks what is left.
         back.wakes = true;
         // SAFETY: this thread has the turn.
-        let ran = unsafe { (lent.run)(lent.drain, slot, &mut cx) };
+        let ran = unsafe { (laid.run)(laid.drain, slot, &mut cx) };
         lent.borrower.store(0, Ordering::Relaxed);
         back.wakes = *ran.as_ref().unwrap_or(&false);
         ran.map(drop)
+    }
+}
+
+impl Drop for Lend {
+    fn drop(&mut self) {
+        let lent = self.lent.load(Ordering::Relaxed);
+        if !lent.is_null() {
+            // SAFETY: made as a box, and nobody has a reference to it any more.
+            drop(unsafe { Box::from_raw(lent) });
+        }
     }
 }
 

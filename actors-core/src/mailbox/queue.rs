@@ -93,8 +93,6 @@ struct Counts {
     failed: AtomicU64,
     withdrawn: AtomicU64,
     dead: AtomicU64,
-    /// Messages that were accepted and handled at once, without having been mail.
-    direct: AtomicU64,
 }
 
 struct Inbox {
@@ -931,7 +929,9 @@ impl Queue {
 
     /// A message is handled at once.
     pub(super) fn count_direct(&self) {
-        add_one(&self.counts.direct);
+        if let Some(direct) = self.lend.direct() {
+            add_one(direct);
+        }
     }
 
     /// A message was counted that was put aside.
@@ -981,7 +981,8 @@ impl Queue {
         };
         let inbox = lock(&self.inbox);
         stats.accepted = inbox.taken + inbox.mail.len() as u64;
-        stats.accepted += counts.direct.load(Ordering::Relaxed);
+        let direct = self.lend.direct();
+        stats.accepted += direct.map_or(0, |direct| direct.load(Ordering::Relaxed));
         if let Some(side) = &inbox.side {
             stats.accepted += side.unnumbered;
             stats.dead_letters += side.displaced;
