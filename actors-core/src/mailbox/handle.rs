@@ -547,73 +547,54 @@ impl<'a, R, X> Call<'a, R, X> {
     /// Posts the ask, for which room was taken. Given back if closed.
     #[inline]
     pub(crate) fn post(self) -> Result<Pending<R>, Self> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (slot, pending) = draft.split();
-        match tx.queue().push(slot) {
-            Ok(()) => Ok(pending),
-            Err(slot) => {
-                // SAFETY: the two halves of one draft, as they were.
-                let draft = Some(unsafe { Draft::join(slot, pending) });
-                Err(Self { tx, draft })
-            }
-        }
+        let posted = self.hand(|queue, slot| queue.push(slot).map_err(|slot| ((), slot)));
+        posted
+            .map(|(pending, ())| pending)
+            .map_err(|((), call)| call)
     }
 
     /// Posts the ask if there is room.
     #[inline]
     pub(crate) fn try_post(self) -> Result<Pending<R>, (Refused, Self)> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (slot, pending) = draft.split();
-        match tx.queue().try_push(slot) {
-            Ok(()) => Ok(pending),
-            Err((refused, slot)) => {
-                // SAFETY: the two halves of one draft, as they were.
-                let draft = Some(unsafe { Draft::join(slot, pending) });
-                Err((refused, Self { tx, draft }))
-            }
-        }
+        self.hand(Queue::try_push).map(|(pending, ())| pending)
     }
 
     /// Has the ask handled on this thread, if the actor is idle and lends its drain; else it is given
     /// back.
     #[inline]
     pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (slot, pending) = draft.split();
-        match tx.queue().try_run(slot) {
-            Ok(()) => Ok(pending),
-            Err(slot) => {
-                // SAFETY: the two halves of one draft, as they were.
-                let draft = Some(unsafe { Draft::join(slot, pending) });
-                Err(Self { tx, draft })
-            }
-        }
+        let ran = self.hand(|queue, slot| queue.try_run(slot).map_err(|slot| ((), slot)));
+        ran.map(|(pending, ())| pending).map_err(|((), call)| call)
     }
 
     /// Posts the ask whether there is room or not. Given back if closed.
     pub(crate) fn post_own(self) -> Result<Pending<R>, Self> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (slot, pending) = draft.split();
-        match tx.queue().push_own(slot) {
-            Ok(()) => Ok(pending),
-            Err(slot) => {
-                // SAFETY: the two halves of one draft, as they were.
-                let draft = Some(unsafe { Draft::join(slot, pending) });
-                Err(Self { tx, draft })
-            }
-        }
+        let posted = self.hand(|queue, slot| queue.push_own(slot).map_err(|slot| ((), slot)));
+        posted
+            .map(|(pending, ())| pending)
+            .map_err(|((), call)| call)
     }
 
     /// Posts the ask without waiting, as the overflow policy says.
     pub(crate) fn offer(self) -> Result<(Pending<R>, Option<Displaced>), (Refused, Self)> {
+        let offered = self.hand(Queue::offer_ask);
+        offered.map(|(pending, displaced)| (pending, displaced.map(Displaced)))
+    }
+
+    /// Hands the ask to the mailbox, by a function that gives back the slot that it does not take.
+    #[inline(always)]
+    fn hand<T, E>(
+        self,
+        give: impl FnOnce(&Queue, Slot) -> Result<T, (E, Slot)>,
+    ) -> Result<(Pending<R>, T), (E, Self)> {
         let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
         let (slot, pending) = draft.split();
-        match tx.queue().offer_ask(slot) {
-            Ok(displaced) => Ok((pending, displaced.map(Displaced))),
-            Err((refused, slot)) => {
+        match give(tx.queue(), slot) {
+            Ok(given) => Ok((pending, given)),
+            Err((error, slot)) => {
                 // SAFETY: the two halves of one draft, as they were.
                 let draft = Some(unsafe { Draft::join(slot, pending) });
-                Err((refused, Self { tx, draft }))
+                Err((error, Self { tx, draft }))
             }
         }
     }
