@@ -396,7 +396,6 @@ fn loom_token_meets_abandon() {
     });
 }
 
-/// Addresses come and go in two threads, also from nothing; the memory goes once, with the last.
 /// Asks inline: here, if the drain is lent, or else by the task.
 fn ask_inline(tx: &Tx<Sum, ()>, add_to: Add) -> Result<Token, AskError> {
     match add().inline(true).port(tx).call(add_to).try_run() {
@@ -405,16 +404,19 @@ fn ask_inline(tx: &Tx<Sum, ()>, add_to: Add) -> Result<Token, AskError> {
     }
 }
 
+/// A thread that asks inline once.
+fn inline_asker(tx: &Tx<Sum, ()>, tokens: &Tokens) -> thread::JoinHandle<Result<Token, AskError>> {
+    let (tx, token) = (tx.clone(), tokens.token());
+    thread::spawn(move || ask_inline(&tx, Add(token)))
+}
+
 #[test]
 fn loom_lent_meets_tell() {
     ::loom::model(|| {
         let (tx, rx) = ends();
         let tokens = Tokens::new();
         tx.queue().lend.want();
-        let asker = {
-            let (tx, tokens) = (tx.clone(), tokens.clone());
-            thread::spawn(move || assert!(ask_inline(&tx, Add(tokens.token())).is_ok()))
-        };
+        let asker = inline_asker(&tx, &tokens);
         let teller = {
             let tokens = tokens.clone();
             thread::spawn(move || assert!(add().port(&tx).tell(Add(tokens.token())).is_ok()))
@@ -422,7 +424,7 @@ fn loom_lent_meets_tell() {
         let (total, end) = drain(rx);
         assert_eq!(total, 2);
         assert!(matches!(end, End::Drained));
-        asker.join().unwrap();
+        assert!(asker.join().unwrap().is_ok());
         teller.join().unwrap();
         assert_eq!(tokens.left(), 0);
     });
@@ -435,14 +437,11 @@ fn loom_lent_to_two() {
         let (tx, rx) = ends();
         let tokens = Tokens::new();
         tx.queue().lend.want();
-        let askers = [(); 2].map(|()| {
-            let (tx, tokens) = (tx.clone(), tokens.clone());
-            thread::spawn(move || assert!(ask_inline(&tx, Add(tokens.token())).is_ok()))
-        });
+        let askers = [(); 2].map(|()| inline_asker(&tx, &tokens));
         drop(tx);
         assert_eq!(drain(rx).0, 2);
         for asker in askers {
-            asker.join().unwrap();
+            assert!(asker.join().unwrap().is_ok());
         }
         assert_eq!(tokens.left(), 0);
     });
@@ -455,20 +454,15 @@ fn loom_lent_meets_kill() {
         let (tx, mut rx) = ends();
         let tokens = Tokens::new();
         tx.queue().lend.want();
-        let asker = {
-            let (tx, tokens) = (tx.clone(), tokens.clone());
-            thread::spawn(move || {
-                // Handled, or not: it has ended.
-                let _ = ask_inline(&tx, Add(tokens.token()));
-            })
-        };
+        let asker = inline_asker(&tx, &tokens);
         let killer = thread::spawn(move || tx.queue().kill());
         let mut sum = Sum::default();
         let end = block_on(rx.drain::<AnyThread>(&mut sum));
         // It was closed, too, and may have come upon that first.
         assert!(matches!(end, End::Killed | End::Drained));
         rx.finish(|| AskError::Closed, |(), _| ());
-        asker.join().unwrap();
+        // Handled, or not: it has ended.
+        drop(asker.join().unwrap());
         killer.join().unwrap();
         drop(rx);
         assert_eq!(tokens.left(), 0);
@@ -482,12 +476,7 @@ fn loom_lent_meets_drop() {
         let (tx, mut rx) = ends();
         let tokens = Tokens::new();
         tx.queue().lend.want();
-        let asker = {
-            let (tx, tokens) = (tx.clone(), tokens.clone());
-            thread::spawn(move || {
-                let _ = ask_inline(&tx, Add(tokens.token()));
-            })
-        };
+        let asker = inline_asker(&tx, &tokens);
         let mut sum = Sum::default();
         {
             let mut drain = std::pin::pin!(rx.drain::<AnyThread>(&mut sum));
@@ -496,12 +485,13 @@ fn loom_lent_meets_drop() {
         }
         assert!(sum.total <= 1);
         rx.finish(|| AskError::Closed, |(), _| ());
-        asker.join().unwrap();
+        drop(asker.join().unwrap());
         drop(rx);
         assert_eq!(tokens.left(), 0);
     });
 }
 
+/// Addresses come and go in two threads, also from nothing; the memory goes once, with the last.
 #[test]
 fn loom_references() {
     ::loom::model(|| {
