@@ -1,9 +1,10 @@
 //! The load: the same for both sides.
+use crate::process::Process;
 use crate::rows::Who;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// A server in a process of its own, killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) process: Process,
     pub(crate) address: SocketAddr,
 }
 
@@ -28,35 +29,18 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).map_err(text)?;
         let address = line.trim().parse();
         let address = address.map_err(|_| format!("not an address: {line}"))?;
-        Ok(Self { child, address })
+        let process = Process(child);
+        Ok(Self { process, address })
     }
 
     /// How many bytes of memory the server has.
     pub(crate) fn resident(&self) -> Result<f64, String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()));
         let status = status.map_err(|error| error.to_string())?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next());
         let kib = kib.and_then(|kib| kib.parse::<f64>().ok());
         Ok(1024.0 * kib.ok_or("no memory is told")?)
-    }
-
-    /// How long the server has been computing, in itself and in the system.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let stat = stat.map_err(|error| error.to_string())?;
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let fields = behind_name.split_whitespace().skip(11).take(2);
-        let ticks: f64 = fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-        // Of 10 ms, on every Linux.
-        Ok(ticks / 100.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -12,6 +12,8 @@ mod clients;
 mod load;
 mod measure;
 mod ours;
+#[path = "../kit/process.rs"]
+mod process;
 mod reference;
 mod rows;
 

@@ -156,11 +156,11 @@ fn echo_cpu(who: Who, depth: usize, lines: usize) -> Result<f64, String> {
     let server = Server::start(who)?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let before = server.cpu_seconds()?;
+    let before = server.process.cpu_seconds()?;
     runtime.block_on(load::echo(server.address, 50, depth, lines))?;
     // Warmed up by a tenth.
     let lines = (lines + lines / 10) as f64;
-    Ok(lines / (server.cpu_seconds()? - before).max(0.01) / 1e3)
+    Ok(lines / (server.process.cpu_seconds()? - before).max(0.01) / 1e3)
 }
 
 /// The server is the same for both clients.

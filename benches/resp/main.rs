@@ -8,6 +8,8 @@
 //! - `--smoke` one short pair, to see that everything works; the numbers mean nothing
 //!
 //! Each measurement has a server of its own, fresh each time, ours and Redis' in turn.
+#[path = "../kit/process.rs"]
+mod process;
 mod server;
 
 use server::{Server, Who};
@@ -109,7 +111,7 @@ fn table(options: &Options) -> Result<(), String> {
 }
 
 fn measure(server: &Server, test: &str, depth: u32, requests: u64) -> Result<Point, String> {
-    let before = server.cpu_seconds()?;
+    let before = server.process.cpu_seconds()?;
     let mut command = Command::new("redis-benchmark");
     command.args(["-p", &server.port.to_string(), "-t", test, "-c", "50", "-q"]);
     command.args(["-n", &requests.to_string(), "-P", &depth.to_string()]);
@@ -122,7 +124,7 @@ fn measure(server: &Server, test: &str, depth: u32, requests: u64) -> Result<Poi
             number.parse::<f64>().ok()
         });
     let rate = rate.ok_or_else(|| format!("redis-benchmark: {}: {text}", output.status))?;
-    let seconds = (server.cpu_seconds()? - before).max(0.01);
+    let seconds = (server.process.cpu_seconds()? - before).max(0.01);
     Ok(Point {
         rate: rate / 1e3,
         per_cpu: requests as f64 / seconds / 1e3,

@@ -1,8 +1,9 @@
 //! The servers, each in a process of its own.
+use crate::process::Process;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Who<'a> {
@@ -13,7 +14,7 @@ pub(crate) enum Who<'a> {
 
 /// A server, killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) process: Process,
     pub(crate) port: u16,
 }
 
@@ -49,30 +50,13 @@ impl Server {
         };
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         let child = command.stdout(Stdio::piped()).spawn().map_err(text)?;
-        let mut server = Self { child, port };
-        let stdout = server.child.stdout.take().ok_or("no output")?;
+        let process = Process(child);
+        let mut server = Self { process, port };
+        let stdout = server.process.0.stdout.take().ok_or("no output")?;
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         match lines.find(|line| line.contains(ready)) {
             Some(_) => Ok(server),
             None => Err("a server does not start".to_owned()),
         }
-    }
-
-    /// How long the server has been computing, in itself and in the system.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let stat = stat.map_err(|error| error.to_string())?;
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let fields = behind_name.split_whitespace().skip(11).take(2);
-        let ticks: f64 = fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-        // Of 10 ms, on every Linux.
-        Ok(ticks / 100.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
