@@ -129,6 +129,10 @@ fn take_backtrace() -> Option<Backtrace> {
 /// Puts a panic hook before the one that is set, which is called as before. So call it once, after
 /// a hook of your own is set; further calls do nothing. Without it this crate touches no hook.
 ///
+/// # Panics
+///
+/// When called for the first time by a thread that is panicking.
+///
 /// ```
 /// actors_core::capture_backtraces();
 /// ```

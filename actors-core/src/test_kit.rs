@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// An actor that takes messages of one type and hands them to the test.
 ///
+/// Dropped, it lets go of the actor, which goes on answering for as long as somebody has its address;
+/// what it is told then is dropped.
+///
 /// ```
 /// use actors_core::test_kit::Probe;
 /// use actors_core::{Actor, Message, Recipient, handlers};
