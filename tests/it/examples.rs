@@ -1,8 +1,8 @@
 //! The examples of pools and subprocesses: what they find is what others find, too.
 #![cfg(unix)]
-use crate::kit::example;
+use crate::kit::{Folder, example};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(name: &'static str, folder: &Path, args: &[&str]) -> Output {
@@ -16,14 +16,6 @@ fn printed(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{stderr}", output.status);
     String::from_utf8(output.stdout.clone()).expect("it writes UTF-8")
-}
-
-/// An empty folder.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder can be made");
-    folder
 }
 
 fn shell(folder: &Path, script: &str) -> Vec<u8> {
@@ -56,7 +48,7 @@ fn pools_find_the_same_on_threads_and_on_processes() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn digests_are_those_of_gzip() {
-    let folder = folder("digests");
+    let folder = Folder::new();
     fs::create_dir(folder.join("inner")).expect("a folder can be made");
     let large: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     let files: [(&str, &[u8]); 3] = [
@@ -94,7 +86,7 @@ fn digests_are_those_of_gzip() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn the_pipeline_counts_as_the_shell_does() {
-    let folder = folder("pipeline");
+    let folder = Folder::new();
     shell(
         &folder,
         "git init -q .

@@ -1,7 +1,7 @@
 //! The example `service`, over real HTTP: every request is answered, and no accepted order is lost,
 //! while its actors are killed and panic, and when it is stopped under load.
 #![cfg(unix)]
-use crate::kit::{Rng, example, soon};
+use crate::kit::{Folder, Rng, example, soon};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -11,7 +11,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,22 +28,19 @@ struct Service {
     child: Child,
     output: BufReader<ChildStdout>,
     address: String,
-    orders: PathBuf,
+    folder: Folder,
 }
 
 impl Service {
     /// Starts it on a port that is free.
-    async fn start(name: &str, args: &[&str]) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let orders = folder.join(format!("service-{name}-orders"));
-        let _ = fs::remove_file(&orders);
+    async fn start(args: &[&str]) -> Self {
+        let folder = Folder::new();
         // What it tells is to be read when a test fails.
-        let log = folder.join(format!("service-{name}-log"));
-        let log = fs::File::create(log).expect("a file for what it tells");
+        let log = fs::File::create(folder.at("log")).expect("a file for what it tells");
         let mut command = Command::new(example("service"));
         command.args(["--listen", "127.0.0.1:0", "--items", &ITEMS.join(",")]);
         command.args(["--stock", &STOCK.to_string(), "--log", "warn"]);
-        command.arg("--orders").arg(&orders).args(args);
+        command.args(["--orders", &folder.at("orders")]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(log).kill_on_drop(true);
         let mut child = command.spawn().expect("the example runs");
@@ -57,7 +53,7 @@ impl Service {
             address: address.to_owned(),
             child,
             output,
-            orders,
+            folder,
         }
     }
 
@@ -73,7 +69,7 @@ impl Service {
         let read = soon(self.output.read_to_string(&mut printed)).await;
         read.expect("UTF-8");
         let status = soon(self.child.wait()).await.expect("it can be waited for");
-        let text = fs::read_to_string(&self.orders).expect("it has written the orders");
+        let text = fs::read_to_string(self.folder.at("orders")).expect("it has written the orders");
         let mut orders = Orders::new();
         for line in text.lines() {
             let order: Value = serde_json::from_str(line).expect("a line of JSON");
@@ -208,7 +204,7 @@ fn printed_sums(sums: &BTreeMap<String, (u64, u64)>) -> String {
 
 #[tokio::test]
 async fn tells_how_it_fares() {
-    let service = Service::start("fares", &["--flakiness", "0"]).await;
+    let service = Service::start(&["--flakiness", "0"]).await;
     let mut client = Client::of(&service);
     assert_eq!(
         client.get("/healthz").await,
@@ -276,7 +272,7 @@ async fn every_request_is_answered_while_actors_are_killed_and_panic() {
     let mut rng = Rng::seeded();
     let seed = rng.below(1 << 32).to_string();
     let args = ["--flakiness", "0.1", "--kill-every", "5", "--seed", &seed];
-    let service = Service::start("killed", &args).await;
+    let service = Service::start(&args).await;
     let refused = Arc::new(AtomicU64::new(0));
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -323,7 +319,7 @@ async fn stopped_under_load_it_loses_no_accepted_order() {
     let mut rng = Rng::seeded();
     let seed = rng.below(1 << 32).to_string();
     let args = ["--flakiness", "0.02", "--kill-every", "10", "--seed", &seed];
-    let service = Service::start("stopped", &args).await;
+    let service = Service::start(&args).await;
     let stopping = Arc::new(AtomicBool::new(false));
     let answered = Arc::new(Semaphore::new(0));
     let mut clients = JoinSet::new();

@@ -1,9 +1,11 @@
 //! What several modules use: an actor that does as it is told, gates, logs, drop tokens, seeds.
 use actors_core::{Actor, Addr, Context, Event, Events, Handler, Message, SpawnOptions, Stopped};
 use std::collections::BTreeMap;
+use std::fs;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -304,4 +306,53 @@ fn build(example: &str) -> PathBuf {
         Some(path.split_once('"')?.0.replace(r"\\", r"\"))
     });
     executable.expect("cargo names the binary").into()
+}
+
+/// An empty folder of a test's own. It is removed at the end, unless the test has failed.
+#[derive(Debug)]
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+        Self(folder.expect("a folder can be made"))
+    }
+
+    /// The path of what has this name there.
+    pub(crate) fn at(&self, name: &str) -> String {
+        let path = self.0.path().join(name);
+        path.into_os_string().into_string().expect("plain text")
+    }
+
+    /// A file with this in it.
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path = self.at(name);
+        fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    /// A named pipe: opening it for reading waits until it is opened for writing.
+    pub(crate) fn pipe(&self, name: &str) -> String {
+        let path = self.at(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("there is mkfifo").success());
+        path
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            eprintln!("left in {}", self.display());
+        }
+    }
 }

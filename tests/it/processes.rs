@@ -1,5 +1,5 @@
 //! Pools of processes: what a worker does to itself costs the job that it ran, and nothing else.
-use crate::kit::{self, Rng};
+use crate::kit::{self, Folder, Rng};
 use actors_core::{
     JobError, JobOptions, Pool, Reply, Shutdown, SubmitError, ThreadPool, WorkerDied,
 };
@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -32,38 +31,6 @@ fn options() -> ProcessPoolOptions {
 fn pool(workers: usize) -> ProcessPool {
     let pool = options().workers(workers).build();
     pool.expect("the pool can be started")
-}
-
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("processes-{}-{number}", std::process::id());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("plain text").to_owned()
-    }
-
-    /// A named pipe: opening it for reading waits until it is opened for writing.
-    fn pipe(&self, name: &str) -> String {
-        let path = self.file(name);
-        let made = Command::new("mkfifo").arg(&path).status();
-        assert!(made.expect("there is mkfifo").success());
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[task]
@@ -285,7 +252,7 @@ fn a_worker_that_dies_idle_costs_none() {
 fn jobs_that_may_be_run_again_are() {
     let folder = Folder::new();
     let pool = pool(1);
-    let file = folder.file("notes");
+    let file = folder.at("notes");
     #[task]
     fn third_time(file: String) -> usize {
         note(file.clone(), 1, 0);
@@ -307,7 +274,7 @@ fn jobs_that_may_be_run_again_are() {
 #[actors_core::test]
 async fn a_job_that_is_cancelled_before_it_starts_never_runs() {
     let (folder, pool) = (Folder::new(), pool(1));
-    let (pipe, file) = (folder.pipe("pipe"), folder.file("notes"));
+    let (pipe, file) = (folder.pipe("pipe"), folder.at("notes"));
     let waits = pool.try_submit(wait::job(pipe.clone())).expect("room");
     let mut cancelled = pool
         .try_submit(note::job(file.clone(), 1, 0))
@@ -771,7 +738,7 @@ fn workers_killed_a_thousand_times_lose_no_job() {
 fn kill_a_thousand_times() {
     let mut random = Rng::seeded();
     let folder = Folder::new();
-    let file = folder.file("notes");
+    let file = folder.at("notes");
     drop(pool(1).apply(add::job(1, 1)));
     let pool = options().workers(2).capacity(64).build();
     let pool = pool.expect("the pool can be started");

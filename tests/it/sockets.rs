@@ -1,6 +1,6 @@
 //! The examples `tcp_echo`, `tls_echo` and `chat`, in processes of their own, over real sockets.
 #![cfg(unix)]
-use crate::kit::{example, soon};
+use crate::kit::{Folder, example, soon};
 use actors_net::{Client, ClientTls, Dial};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -106,14 +106,6 @@ async fn tcp_echo_gives_lines_back_and_lets_them_finish() {
     program.ends_well().await;
 }
 
-/// An empty folder.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder can be made");
-    folder
-}
-
 fn client(address: &str, certificate: &Path) -> Client<String, String> {
     let tls = ClientTls::trusting(certificate).expect("it was made");
     let dial = Dial::new(address).tls(tls.server_name("localhost"));
@@ -122,7 +114,7 @@ fn client(address: &str, certificate: &Path) -> Client<String, String> {
 
 #[actors_core::test]
 async fn tls_echo_makes_a_certificate_and_takes_another_one() {
-    let (here, there) = (folder("tls-echo"), folder("tls-echo-other"));
+    let (here, there) = (Folder::new(), Folder::new());
     let args = |folder: &Path| {
         [
             "127.0.0.1:0".into(),

@@ -19,7 +19,7 @@ mod walk;
 #[path = "../../examples/wordcount/words.rs"]
 mod words;
 
-use crate::kit::example;
+use crate::kit::{Folder, example};
 use actors_core::{Actor, SpawnOptions, handlers};
 use console::{Console, ConsoleApi};
 use hashbrown::DefaultHashBuilder;
@@ -100,30 +100,6 @@ fn in_order(counts: &Counts) -> Vec<(String, u64)> {
     // Stable, so words that are equally frequent stay in the order of their bytes.
     words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     words
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wordcount-{name}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder for the test");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("a file for the test");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Numbers that look random, and are the same for the same seed.
@@ -212,10 +188,10 @@ fn counts_this_repository_as_coreutils_do() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn prints_as_many_words_as_told() {
-    let folder = Folder::new("top");
+    let folder = Folder::new();
     folder.file("a", b"b b b a a c c d");
     folder.file("b", b"d_ d_ d_ d_");
-    let run = |top| wordcount([OsStr::new("--top"), OsStr::new(top), folder.0.as_os_str()]);
+    let run = |top| wordcount([OsStr::new("--top"), OsStr::new(top), folder.as_os_str()]);
     let (words, totals) = parse(&run("3"));
     let first: Vec<_> = words.iter().map(|(word, n)| (word.as_str(), *n)).collect();
     // Equally frequent words come in the order of their bytes, whichever shard has them.
@@ -228,7 +204,7 @@ fn prints_as_many_words_as_told() {
 #[cfg_attr(miri, ignore = "runs programs")]
 fn counts_any_bytes() {
     let mut random = Random::new();
-    let folder = Folder::new("bytes");
+    let folder = Folder::new();
     // Larger than a chunk, and than a part of a large file, so that words cross from one into the
     // next; and one line that is longer than both.
     let mut texts = vec![
@@ -242,11 +218,7 @@ fn counts_any_bytes() {
     for (n, text) in texts.iter().enumerate() {
         folder.file(&n.to_string(), text);
     }
-    let output = wordcount([
-        OsStr::new("--top"),
-        "10000000".as_ref(),
-        folder.0.as_os_str(),
-    ]);
+    let output = wordcount([OsStr::new("--top"), "10000000".as_ref(), folder.as_os_str()]);
     assert!(
         output.status.success(),
         "{}",
@@ -265,15 +237,14 @@ fn counts_any_bytes() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn names_what_cannot_be_read_and_counts_the_rest() {
-    let folder = Folder::new("faults");
+    let folder = Folder::new();
     let there = folder.file("there", b"word");
-    let missing = folder.0.join("not there");
+    let missing = folder.at("not there");
     let output = wordcount([&missing, &there]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr);
-    let path = missing.display().to_string();
     assert!(
-        told.starts_with(&format!("wordcount: {path}: No such file")),
+        told.starts_with(&format!("wordcount: {missing}: No such file")),
         "{told}"
     );
     assert_eq!(told.lines().count(), 1, "{told}");
@@ -295,28 +266,28 @@ fn names_what_opens_but_cannot_be_read() {
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn follows_no_circle_of_links() {
-    let folder = Folder::new("links");
+    let folder = Folder::new();
     let file = folder.file("file", b"word");
-    std::os::unix::fs::symlink(&folder.0, folder.0.join("circle")).expect("a link");
-    let link = folder.0.join("link");
+    std::os::unix::fs::symlink(&*folder, folder.at("circle")).expect("a link");
+    let link = folder.at("link");
     std::os::unix::fs::symlink(&file, &link).expect("a link");
     // The folder once, and the link because it is named.
-    let output = wordcount([&folder.0, &link]);
+    let output = wordcount([folder.as_os_str(), link.as_ref()]);
     assert!(output.status.success());
     assert_eq!(parse(&output).0, [("word".to_owned(), 2)]);
     // A link to itself is no file at all.
-    let own = folder.0.join("own");
+    let own = folder.at("own");
     std::os::unix::fs::symlink(&own, &own).expect("a link");
     let output = wordcount([&own]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains(&own.display().to_string()), "{told}");
+    assert!(told.contains(&own), "{told}");
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "runs programs")]
 fn tells_of_words_too_long_to_keep() {
-    let folder = Folder::new("long");
+    let folder = Folder::new();
     let mut text = b"first ".to_vec();
     text.extend(vec![b'a'; LONGEST]);
     text.push(b' ');
@@ -348,10 +319,8 @@ fn tells_of_words_too_long_to_keep() {
 #[cfg_attr(miri, ignore = "runs programs")]
 fn an_interrupt_ends_it() {
     use std::os::unix::process::ExitStatusExt;
-    let folder = Folder::new("interrupt");
-    let pipe = folder.0.join("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.expect("mkfifo runs").success());
+    let folder = Folder::new();
+    let pipe = folder.pipe("pipe");
     let mut command = Command::new(example("wordcount"));
     command
         .arg(&pipe)
@@ -436,7 +405,7 @@ fn counts_what_comes_out_of_a_pipe() {
 #[cfg_attr(miri, ignore = "reads many files")]
 fn pieces_are_the_whole() {
     let mut random = Random::new();
-    let folder = Folder::new("pieces");
+    let folder = Folder::new();
     for _ in 0..300 {
         let len = random.below(400);
         let longest = 1 + random.below(60);
@@ -449,7 +418,7 @@ fn pieces_are_the_whole() {
             let end = start + part;
             let is_last = end >= text.len() as u64;
             pieces.push(Piece {
-                path: path.clone(),
+                path: path.clone().into(),
                 start,
                 end: (!is_last).then_some(end),
             });
@@ -534,7 +503,7 @@ impl Slow {
 async fn a_slow_counter_holds_up_the_readers() {
     const FILES: usize = 200;
     const CAPACITY: usize = 2;
-    let folder = Folder::new("slow");
+    let folder = Folder::new();
     // Each file has enough different words for a message to the counter.
     let text: String = (0..10_000).map(|n| format!("w{n} ")).collect();
     let path = folder.file("file", text.as_bytes());
@@ -548,7 +517,7 @@ async fn a_slow_counter_holds_up_the_readers() {
     });
     let counter = counter.expect("a counter");
     let work = Endless {
-        path,
+        path: path.into(),
         left: FILES,
         given: Arc::clone(&given),
     };
