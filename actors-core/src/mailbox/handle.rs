@@ -124,6 +124,10 @@ fn add_ref(counter: &AtomicUsize) -> usize {
 }
 
 impl<X> Keep<X> {
+    /// How many bytes one allocates.
+    #[cfg(test)]
+    pub(crate) const BLOCK: usize = size_of::<Block<X>>();
+
     #[inline]
     fn block(&self) -> &Block<X> {
         // SAFETY: a `Keep` counts in `refs`, so the block is there.

@@ -15,12 +15,11 @@
 //! thread; so handlers must not block, as ever. The borrower's own thread cannot wait for itself: a
 //! handler that ends its own runtime from inside ends the process.
 use super::slot::Slot;
-use super::sync::UnsafeCell;
-use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{OnceBox, UnsafeCell};
 use crate::guest::{Guest, thread_mark};
 use std::future::Future;
 use std::pin::pin;
-use std::ptr;
 use std::task::{Context, Poll, Waker};
 use tokio::runtime;
 use tokio::task;
@@ -48,9 +47,8 @@ pub(super) struct Lend {
     owner: AtomicU8,
     /// Somebody has wanted to borrow.
     wanted: AtomicBool,
-    /// Made by the task when it first lays the drain down, and there from then on. By a pointer, since few
-    /// actors need it: each has to be small.
-    lent: AtomicPtr<Lent>,
+    /// Made by the task when it first lays the drain down.
+    lent: OnceBox<Lent>,
 }
 
 /// What is known of a drain that was laid down.
@@ -88,19 +86,13 @@ impl Lend {
         Self {
             owner: AtomicU8::new(TASK),
             wanted: AtomicBool::new(false),
-            lent: AtomicPtr::new(ptr::null_mut()),
+            lent: OnceBox::new(),
         }
-    }
-
-    fn lent(&self) -> Option<&Lent> {
-        // `Acquire` pairs with the making.
-        // SAFETY: made as a box, and dropped with this.
-        unsafe { self.lent.load(Ordering::Acquire).as_ref() }
     }
 
     /// The count of messages that were handled without having been mail, where that was possible.
     pub(super) fn direct(&self) -> Option<&AtomicU64> {
-        self.lent().map(|lent| &lent.direct)
+        self.lent.get().map(|lent| &lent.direct)
     }
 
     // --- the task
@@ -119,18 +111,13 @@ impl Lend {
     pub(super) unsafe fn lay_down(&self, drain: *mut (), run: RunFn) {
         let home = home();
         let laid = Laid { drain, run, home };
-        match self.lent() {
-            // SAFETY: the task has the turn (contract).
-            Some(lent) => lent.drain.with_mut(|place| unsafe { *place = laid }),
-            None => {
-                let lent = Box::new(Lent {
-                    drain: UnsafeCell::new(laid),
-                    borrower: AtomicUsize::new(0),
-                    direct: AtomicU64::new(0),
-                });
-                self.lent.store(Box::into_raw(lent), Ordering::Release);
-            }
-        }
+        let lent = self.lent.get_or_make(|| Lent {
+            drain: UnsafeCell::new(laid),
+            borrower: AtomicUsize::new(0),
+            direct: AtomicU64::new(0),
+        });
+        // SAFETY: the task has the turn (contract).
+        lent.drain.with_mut(|place| unsafe { *place = laid });
         self.owner.store(LAID, LAY_DOWN);
     }
 
@@ -172,9 +159,8 @@ impl Lend {
         let mut look = 0;
         while !self.take_up() {
             // `Relaxed`: where it is this thread, it finds what it has written itself.
-            let borrower = self
-                .lent()
-                .map(|lent| lent.borrower.load(Ordering::Relaxed));
+            let lent = self.lent.get();
+            let borrower = lent.map(|lent| lent.borrower.load(Ordering::Relaxed));
             // (Models run all their threads on one.)
             if borrower == Some(thread_mark()) && !cfg!(actors_loom) {
                 eprintln!("an actor's handler that ran inline has ended its own runtime");
@@ -234,7 +220,7 @@ impl Lend {
             waker,
             wakes: false,
         };
-        let Some(lent) = self.lent() else {
+        let Some(lent) = self.lent.get() else {
             return Err(slot);
         };
         // SAFETY: the turn was taken just now.
@@ -253,16 +239,6 @@ impl Lend {
         lent.borrower.store(0, Ordering::Relaxed);
         back.wakes = *ran.as_ref().unwrap_or(&false);
         ran.map(drop)
-    }
-}
-
-impl Drop for Lend {
-    fn drop(&mut self) {
-        let lent = self.lent.load(Ordering::Relaxed);
-        if !lent.is_null() {
-            // SAFETY: made as a box, and nobody has a reference to it any more.
-            drop(unsafe { Box::from_raw(lent) });
-        }
     }
 }
 

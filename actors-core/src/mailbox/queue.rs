@@ -19,8 +19,8 @@ use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
 use super::slot::Slot;
-use super::sync::SetOnce;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{OnceBox, SetOnce};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
@@ -87,9 +87,13 @@ pub(crate) struct Queue {
 }
 
 /// What became of accepted messages. Written by the actor's task alone.
-#[derive(Default)]
 struct Counts {
     handled: AtomicU64,
+    rare: OnceBox<RareCounts>,
+}
+
+#[derive(Default)]
+struct RareCounts {
     failed: AtomicU64,
     withdrawn: AtomicU64,
     dead: AtomicU64,
@@ -254,7 +258,10 @@ impl Queue {
             idle_limit: AtomicU64::new(0),
             control: AtomicU32::new(0),
             departed: AtomicU32::new(0),
-            counts: Counts::default(),
+            counts: Counts {
+                handled: AtomicU64::new(0),
+                rare: OnceBox::new(),
+            },
             lend: Lend::new(),
             turn: Turn::new(actor),
         }
@@ -946,26 +953,26 @@ impl Queue {
     }
 
     pub(super) fn count_failed(&self) {
-        add_one(&self.counts.failed);
+        add_one(&self.counts.rare().failed);
     }
 
     pub(super) fn count_withdrawn(&self) {
-        add_one(&self.counts.withdrawn);
+        add_one(&self.counts.rare().withdrawn);
     }
 
     pub(super) fn count_dead(&self) {
-        add_one(&self.counts.dead);
+        add_one(&self.counts.rare().dead);
     }
 
     // --- sight
 
     /// How many messages were handled, whatever became of them: changes with each message.
     pub(crate) fn begun(&self) -> u64 {
-        let counts = &self.counts;
-        [&counts.handled, &counts.failed, &counts.withdrawn]
-            .map(|count| count.load(Ordering::Relaxed))
-            .iter()
-            .sum()
+        let handled = self.counts.handled.load(Ordering::Relaxed);
+        let rare = self.counts.rare.get().map(|rare| {
+            rare.failed.load(Ordering::Relaxed) + rare.withdrawn.load(Ordering::Relaxed)
+        });
+        handled + rare.unwrap_or(0)
     }
 
     /// How many messages wait or are being handled, and what became of the others.
@@ -974,11 +981,13 @@ impl Queue {
         // What has left is read first, so that it is never more than what was accepted.
         let mut stats = MailboxStats {
             handled: counts.handled.load(Ordering::Acquire),
-            failed: counts.failed.load(Ordering::Acquire),
-            withdrawn: counts.withdrawn.load(Ordering::Acquire),
-            dead_letters: counts.dead.load(Ordering::Acquire),
             ..MailboxStats::default()
         };
+        if let Some(rare) = counts.rare.get() {
+            stats.failed = rare.failed.load(Ordering::Acquire);
+            stats.withdrawn = rare.withdrawn.load(Ordering::Acquire);
+            stats.dead_letters = rare.dead.load(Ordering::Acquire);
+        }
         let inbox = lock(&self.inbox);
         stats.accepted = inbox.taken + inbox.mail.len() as u64;
         let direct = self.lend.direct();
@@ -991,6 +1000,12 @@ impl Queue {
         let left = stats.handled + stats.failed + stats.withdrawn + stats.dead_letters;
         stats.waiting = stats.accepted.saturating_sub(left);
         stats
+    }
+}
+
+impl Counts {
+    fn rare(&self) -> &RareCounts {
+        self.rare.get_or_make(RareCounts::default)
     }
 }
 

@@ -5,8 +5,10 @@ pub(crate) use std::sync::atomic;
 #[cfg(actors_loom)]
 pub(crate) use loom::sync::atomic;
 
-use atomic::Ordering;
+use atomic::{AtomicPtr, Ordering};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ptr;
 
 /// A cell that loom checks for concurrent access; std's otherwise.
 #[cfg(not(actors_loom))]
@@ -88,6 +90,63 @@ impl<T> Drop for SetOnce<T> {
             // SAFETY: set, and not used again.
             self.value
                 .with_mut(|value| unsafe { (*value).assume_init_drop() });
+        }
+    }
+}
+
+/// What few need: made when somebody first needs it, and there from then on. One word until then.
+///
+/// Ownership: the pointer is null, or that of a box that belongs to this and is only shared.
+pub(crate) struct OnceBox<T> {
+    made: AtomicPtr<T>,
+    _owns: PhantomData<T>,
+}
+
+impl<T: Send + Sync> OnceBox<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            made: AtomicPtr::new(ptr::null_mut()),
+            _owns: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        // `Acquire` pairs with the making.
+        // SAFETY: null, or a box that is dropped with this.
+        unsafe { self.made.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Of several who make it at the same time one is the first, and the others get what it made.
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        self.get().unwrap_or_else(|| self.make(make()))
+    }
+
+    #[cold]
+    fn make(&self, value: T) -> &T {
+        let made = Box::into_raw(Box::new(value));
+        let first =
+            self.made
+                .compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Acquire);
+        let there = match first {
+            Ok(_) => made,
+            Err(there) => {
+                // SAFETY: made above, and nobody has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                there
+            }
+        };
+        // SAFETY: a box that is dropped with this.
+        unsafe { &*there }
+    }
+}
+
+impl<T> Drop for OnceBox<T> {
+    fn drop(&mut self) {
+        let made = self.made.load(Ordering::Relaxed);
+        if !made.is_null() {
+            // SAFETY: made as a box, and nobody has a reference to it any more.
+            drop(unsafe { Box::from_raw(made) });
         }
     }
 }

@@ -4,6 +4,7 @@
 //! for that long. So whoever reads it inside of [`current`] reads a live `Turn`, on the thread that
 //! runs the scope.
 use super::slot::SlotVt;
+use super::sync::OnceBox;
 use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use super::waits::Waits;
 use std::cell::Cell;
@@ -26,7 +27,7 @@ loom::thread_local! {
 pub(crate) struct Turn {
     actor: u64,
     /// Made when a handler first asks.
-    waits: OnceLock<Arc<Waits>>,
+    waits: OnceBox<Arc<Waits>>,
     /// When the asker of the current message gives up; see [`Deadline`].
     deadline: AtomicU64,
     /// The kind of the current message; null between messages.
@@ -42,7 +43,7 @@ impl Turn {
     pub(crate) fn new(actor: u64) -> Self {
         Self {
             actor,
-            waits: OnceLock::new(),
+            waits: OnceBox::new(),
             deadline: AtomicU64::new(0),
             message: AtomicPtr::new(ptr::null_mut()),
             since: AtomicU64::new(0),
@@ -58,7 +59,7 @@ impl Turn {
     /// For which actors its handler waits.
     pub(crate) fn waits(&self) -> &Arc<Waits> {
         self.is_marked.store(true, Ordering::Relaxed);
-        self.waits.get_or_init(|| Arc::new(Waits::new(self.actor)))
+        self.waits.get_or_make(|| Arc::new(Waits::new(self.actor)))
     }
 
     /// The same, if it has ever waited.
