@@ -496,6 +496,23 @@ async fn shutdown_finishes_or_cancels_or_kills() {
     }
 }
 
+/// Also while the worker is about to wait: one job may go to its line and the next to itself.
+#[actors_core::test]
+async fn jobs_of_one_thread_begin_in_their_order() {
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    #[task]
+    fn begun() -> u32 {
+        BEGUN.fetch_add(1, Ordering::Relaxed)
+    }
+    let pool = pool(1);
+    for pair in 0..20_000 {
+        let submit = || pool.try_submit(begun::job()).expect("there is room");
+        let (first, second) = (submit(), submit());
+        let both = (first.await.expect("it ran"), second.await.expect("it ran"));
+        assert_eq!(both, (2 * pair, 2 * pair + 1));
+    }
+}
+
 #[test]
 fn the_last_copy_dropped_lets_the_accepted_jobs_run() {
     let pool = pool(1);

@@ -16,8 +16,11 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::io;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -273,14 +276,10 @@ impl Worker {
                 wrote = writer.write(unwritten.unwrap_or_default()), if unwritten.is_some() => {
                     Step::Wrote(wrote)
                 }
-                job = shared.line.pop(), if takes => {
-                    Step::Job(job.and_then(|waiting| self.begin(waiting.job, waiting.since)))
-                }
-                () = poll_fn(|cx| shared.desks.poll(self.number, &channel, cx)),
-                    if takes && flights.is_empty() => Step::Given,
+                step = self.next_job(&channel, flights.is_empty()), if takes => step,
                 () = poll_fn(|cx| match first {
                     Some(first) => first.order.poll_cancelled(cx),
-                    None => std::task::Poll::Pending,
+                    None => Poll::Pending,
                 }), if doomed.is_none() => Step::Cancelled,
                 () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {
                     Step::TooLate
@@ -289,7 +288,6 @@ impl Worker {
                 () = is_set(&mut killed) => Step::Killed,
             };
             let given = shared.desks.leave(self.number);
-            let was_given = given.is_some();
             if let Some(given) = given {
                 left -= 1;
                 written = given.written;
@@ -311,11 +309,6 @@ impl Worker {
                     return End::Died;
                 }
                 Step::Wrote(Ok(bytes)) => written += bytes,
-                Step::Job(Some(order)) if was_given => {
-                    // It was given another one in the same moment.
-                    let began = Instant::now();
-                    self.put_back([Flight { order, began }].into());
-                }
                 Step::Job(Some(order)) => {
                     left -= 1;
                     written = 0;
@@ -333,6 +326,28 @@ impl Worker {
                 Step::Killed => return End::Killed,
             }
         }
+    }
+
+    /// The first job in line; or where the worker `waits` for it, one that it is given meanwhile.
+    async fn next_job(&self, channel: &Arc<UnixStream>, waits: bool) -> Step {
+        let Shared { line, desks, .. } = &*self.shared;
+        let mut job = pin!(line.pop());
+        poll_fn(|cx| {
+            // Away while it looks in line: else it could be given a job that came after the one that
+            // it takes, and run it first.
+            if waits && !desks.is_away(self.number) {
+                return Poll::Ready(Step::Given);
+            }
+            if let Poll::Ready(job) = job.as_mut().poll(cx) {
+                let job = job.and_then(|waiting| self.begin(waiting.job, waiting.since));
+                return Poll::Ready(Step::Job(job));
+            }
+            if waits {
+                desks.wait(self.number, channel, cx.waker());
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Takes a job out of the line, if anybody wants it still.

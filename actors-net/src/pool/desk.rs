@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::mem;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 /// The desks of a pool. Whoever needs the lock of a desk and that of the list takes the desk's first.
@@ -102,24 +102,28 @@ impl Desks {
         }
     }
 
-    /// Makes a worker free, until it [leaves](Self::leave). Ready when it was given a job.
-    pub(super) fn poll(
-        &self,
-        number: usize,
-        channel: &Arc<UnixStream>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    /// Makes a worker free that was given nothing, until it [is away](Self::is_away) or
+    /// [leaves](Self::leave).
+    pub(super) fn wait(&self, number: usize, channel: &Arc<UnixStream>, waker: &Waker) {
         let Some(mut desk) = self.desk(number) else {
-            return Poll::Pending;
+            return;
         };
-        if matches!(desk.state, State::Given(_)) {
-            return Poll::Ready(());
-        }
-        desk.state = State::Free(Arc::clone(channel), cx.waker().clone());
+        desk.state = State::Free(Arc::clone(channel), waker.clone());
         if !mem::replace(&mut desk.listed, true) {
             lock(&self.free).push(number);
         }
-        Poll::Pending
+    }
+
+    /// From now on the worker is given nothing. False: it was given something.
+    pub(super) fn is_away(&self, number: usize) -> bool {
+        let Some(mut desk) = self.desk(number) else {
+            return true;
+        };
+        if matches!(desk.state, State::Given(_)) {
+            return false;
+        }
+        desk.state = State::Away;
+        true
     }
 
     /// From now on the worker is given nothing. What it was given.
