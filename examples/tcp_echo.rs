@@ -38,11 +38,17 @@ async fn main() -> Result<(), Error> {
     let listener = Listener::bind(&options.address)?
         .limits(limits)
         .serve(LinesCodec::new, |link| Echo { link });
-    println!("listening at {}", listener.address());
+    let address = listener.address().clone();
     let listener = listener.spawn();
+    let served = async {
+        println!("listening at {address}");
+        listener.stopped().await
+    };
     tokio::select! {
+        // In this order, so that ctrl-c is waited for before anybody knows of the server.
+        biased;
         interrupted = tokio::signal::ctrl_c() => interrupted?,
-        reason = listener.stopped() => return Err(format!("the listener {reason}").into()),
+        reason = served => return Err(format!("the listener {reason}").into()),
     }
     listener.stop();
     println!("the listener {}", listener.stopped().await);

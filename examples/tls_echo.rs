@@ -58,12 +58,18 @@ async fn main() -> Result<(), Error> {
     let listener = Listener::bind(&options.address)?
         .tls(tls.clone())
         .serve(LinesCodec::new, |link| Echo { link });
-    println!("listening at {}", listener.address());
+    let address = listener.address().clone();
     let listener = listener.spawn();
+    let served = async {
+        println!("listening at {address}");
+        listener.stopped().await
+    };
     tokio::select! {
+        // In this order, so that signals are waited for before anybody knows of the server.
+        biased;
         interrupted = tokio::signal::ctrl_c() => interrupted?,
-        reason = listener.stopped() => return Err(format!("the listener {reason}").into()),
         error = reload(&tls) => return Err(error),
+        reason = served => return Err(format!("the listener {reason}").into()),
     }
     listener.stop();
     println!("the listener {}", listener.stopped().await);

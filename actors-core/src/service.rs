@@ -64,8 +64,10 @@ impl Supervisor {
     /// order of their start. So what takes work from outside is added last, and what others need
     /// first; a phase of several actors is a [subtree](Self::subtree).
     ///
-    /// A second signal kills what is left at once. Signals that come when nobody runs a tree any
-    /// more do what they do by default.
+    /// On Unix, signals count from this call on, and not only once it is awaited. So a service that
+    /// must not miss one calls this before it adds what takes work from outside. A second signal kills
+    /// what is left at once. Signals that come when nobody runs a tree any more do what they do by
+    /// default.
     ///
     /// If systemd has started the process as a service of type `notify`, it is told when all
     /// children are up, when the service is stopping, and, where it wants to know, that the runtime
@@ -83,8 +85,9 @@ impl Supervisor {
     /// #[actors_core::main]
     /// async fn main() -> Result<(), actors_core::Error> {
     ///     let app = Supervisor::new("shop");
+    ///     let ended = app.run_until_signal(Duration::from_secs(10));
     ///     app.child("db", || Db);
-    ///     app.run_until_signal(Duration::from_secs(10)).await
+    ///     ended.await
     /// }
     /// ```
     ///
@@ -92,12 +95,18 @@ impl Supervisor {
     ///
     /// A [`ServiceError`], boxed: when a child did not start, when the tree has ended by itself and
     /// not normally, and when actors had to be killed to stop it.
-    pub async fn run_until_signal(&self, deadline: Duration) -> Result<(), Error> {
-        Ok(self.run(deadline).await?)
+    pub fn run_until_signal(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<'_> {
+        let signals = EndSignals::listen();
+        async move {
+            let signals = signals.map_err(ServiceError::Signals)?;
+            Ok(self.run(signals, deadline).await?)
+        }
     }
 
-    async fn run(&self, deadline: Duration) -> Result<(), ServiceError> {
-        let mut signals = EndSignals::listen().map_err(ServiceError::Signals)?;
+    async fn run(&self, mut signals: EndSignals, deadline: Duration) -> Result<(), ServiceError> {
         let signal = match either(signals.next(), self.ready()).await {
             Either::First(signal) => signal,
             Either::Second(Err(SpawnError::StartFailed(reason))) if reason.is_normal() => {

@@ -51,6 +51,7 @@ async fn main() -> Result<(), Error> {
     let app = SupervisorOptions::new()
         .strategy(Strategy::RestForOne)
         .start("chat")?;
+    let ended = app.run_until_signal(Duration::from_secs(5));
     let hall = app.child("hall", Hall::default);
     app.child("listener", move || {
         let hall = hall.clone();
@@ -61,5 +62,5 @@ async fn main() -> Result<(), Error> {
         println!("listening at {}", listener.address());
         Ok::<_, NetError>(listener)
     });
-    app.run_until_signal(Duration::from_secs(5)).await
+    ended.await
 }

@@ -113,6 +113,7 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
 
 async fn serve(options: Options) -> Result<(), Error> {
     let app = Supervisor::new("resp_server");
+    let ended = app.run_until_signal(STOP);
     let sharding = Sharding::new(options.shards);
     let keyspace = app.subtree("keyspace");
     let shards = (0..options.shards)
@@ -137,7 +138,7 @@ async fn serve(options: Options) -> Result<(), Error> {
     app.child_with("listener", listen.stop_timeout(STOP), move || {
         listen_for(&options, &server)
     });
-    app.run_until_signal(STOP).await
+    ended.await
 }
 
 fn listen_for(options: &Options, server: &Arc<Server>) -> Result<Listener, NetError> {

@@ -68,8 +68,11 @@ async fn main() -> ExitCode {
 /// Runs until a signal, and tells what was sold, however that went.
 async fn serve(args: &Args) -> Result<(), Error> {
     let journals: Vec<_> = (0..args.shelves).map(|_| Journal::default()).collect();
-    let app = open(args, &journals)?;
-    let ended = app.run_until_signal(args.deadline).await;
+    let app = Supervisor::new("shop");
+    // Before any order is taken.
+    let ended = app.run_until_signal(args.deadline);
+    open(&app, args, &journals);
+    let ended = ended.await;
     report::print(&journals, io::stdout().lock())?;
     if let Some(path) = &args.orders {
         report::save(&journals, path)?;
@@ -78,11 +81,10 @@ async fn serve(args: &Args) -> Result<(), Error> {
 }
 
 /// Builds the tree: what is needed comes before what needs it.
-fn open(args: &Args, journals: &[Journal]) -> Result<Supervisor, Error> {
+fn open(app: &Supervisor, args: &Args, journals: &[Journal]) {
     let seed = args.seed.unwrap_or_else(|| Rng::new().u64(..));
     tracing::info!(seed);
     let mut rng = Rng::with_seed(seed);
-    let app = Supervisor::new("shop");
 
     // A shelf that fails again and again has a fault of its own: then the store fails, and with it
     // the shop. Unless it is the monkey's doing.
@@ -117,7 +119,7 @@ fn open(args: &Args, journals: &[Journal]) -> Result<Supervisor, Error> {
         bank: bank.clone(),
         shelves: shelves.clone(),
     };
-    let clerks = WorkerPool::new(&app, "clerks", args.clerks.into(), move || clerk.clone());
+    let clerks = WorkerPool::new(app, "clerks", args.clerks.into(), move || clerk.clone());
 
     let shop = Shop {
         app: app.clone(),
@@ -146,5 +148,4 @@ fn open(args: &Args, journals: &[Journal]) -> Result<Supervisor, Error> {
             rng: rng.fork(),
         });
     }
-    Ok(app)
 }

@@ -1,15 +1,14 @@
 //! `run_until_signal`: what becomes of a process that gets signals, each case in one of its own.
 #![cfg(unix)]
-use crate::kit::once;
 use actors_core::{
     Actor, Addr, ChildOptions, Context, Error, Intensity, Restart, ServiceError, StopReason,
     Supervisor, SupervisorOptions, handlers,
 };
+use rustix::process::{Signal, getpid, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -79,6 +78,9 @@ async fn case() -> Result<(), Error> {
             part(&workers, "worker-2");
             part(&app, "front");
         }
+        "early" => {
+            part(&app, "part");
+        }
         "hangs" => {
             part(&app, "hangs");
         }
@@ -115,15 +117,13 @@ async fn case() -> Result<(), Error> {
         }
         other => panic!("no case {other}"),
     }
-    let mut ended = Box::pin(app.run_until_signal(deadline));
-    // From its first poll on it listens to signals; one that comes earlier ends the process.
-    let ended = match once(&mut ended).await {
-        Poll::Ready(ended) => ended,
-        Poll::Pending => {
-            println!("listening");
-            ended.await
-        }
-    };
+    // From here on it listens to signals; one that comes earlier ends the process.
+    let ended = app.run_until_signal(deadline);
+    println!("listening");
+    if case == "early" {
+        kill_process(getpid(), Signal::TERM)?;
+    }
+    let ended = ended.await;
     if env::var_os("THEN_STAY").is_some() {
         println!("stays");
         loop {
@@ -309,6 +309,12 @@ fn a_signal_comes_while_it_starts() {
     let (status, rest) = running.end();
     assert_eq!(status.code(), Some(7), "{rest}");
     assert!(last_line(&rest).contains("never-starts#"), "{rest}");
+}
+
+#[test]
+fn a_signal_comes_before_it_is_awaited() {
+    let (status, rest) = Running::start("early", &[]).end();
+    assert_eq!(status.code(), Some(0), "{status}: {rest}");
 }
 
 #[test]
