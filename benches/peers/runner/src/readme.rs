@@ -141,7 +141,7 @@ fn not_led(text: &mut String, results: &Results) {
                     line.title,
                     line.condition.title().to_lowercase(),
                     side.name,
-                    reason(&line.row, side)
+                    reason(line, side)
                 );
             }
         }
