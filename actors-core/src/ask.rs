@@ -6,13 +6,13 @@ use crate::actor::Message;
 use crate::addr::Addr;
 use crate::blocking;
 use crate::call::{Ask, Reply, Watch, overflow};
-use crate::cell::Cell;
+use crate::cell::{Cell, Live};
 use crate::error::{AskError, SendError, TellError};
 use crate::event::{self, DeadLetterReason};
-use crate::mailbox::{Port, Refused};
+use crate::mailbox::{Port, Refused, Seal};
 use crate::message::MessageFor;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// How a message of type `M` gets into a mailbox.
 pub(crate) type PortFor<'a, M> = Port<'a, M, <M as Message>::Reply, Cell>;
+
+/// Wants only to be reached.
+struct CatchUp;
 
 impl<A: 'static> Addr<A> {
     /// Asks: a future of the reply. See [`Ask`].
@@ -94,6 +97,37 @@ impl<A: 'static> Addr<A> {
         M: MessageFor<A, On>,
     {
         blocking_send(self.port::<M, On>(), msg)
+    }
+
+    /// Waits until the actor has handled all that it accepted before: an ask of a message that
+    /// every actor handles, in the line of the others. What comes after it is not waited for.
+    ///
+    /// It takes room in the mailbox and is counted as any message is, and ends with the same errors
+    /// as awaiting an [`ask`](Self::ask). What the actor was told and is in its stash, or what it
+    /// answers later, may still be to do.
+    ///
+    /// ```
+    /// # use actors_core::{Actor, handlers};
+    /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// # #[derive(Actor, Default)]
+    /// # struct Meter { sum: Arc<AtomicU64> }
+    /// # #[handlers]
+    /// # impl Meter { fn add(&mut self, by: u64) { self.sum.fetch_add(by, Ordering::Relaxed); } }
+    /// # #[actors_core::main]
+    /// # async fn main() -> Result<(), actors_core::Error> {
+    /// # let sum = Arc::new(AtomicU64::new(0));
+    /// # let meter = Meter { sum: sum.clone() }.spawn();
+    /// for by in 1..=100 {
+    ///     meter.tell(Add { by })?;
+    /// }
+    /// meter.caught_up().await?;
+    /// assert_eq!(sum.load(Ordering::Relaxed), 5050);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn caught_up(&self) -> Ask<'_, ()> {
+        let seal = Seal::new(|_: &'static mut Live<A>, CatchUp| ready(()));
+        Ask::new(seal.port(&self.tx).call(CatchUp))
     }
 
     #[inline]

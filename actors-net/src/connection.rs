@@ -292,7 +292,8 @@ impl<'a> Wire<'a> {
                     Err(_) => return Ok(()),
                 }
                 if unhandled >= self.limits.unhandled {
-                    self.handled(actor).await;
+                    // An actor that has ended is seen at the next frame.
+                    let _ = actor.caught_up().await;
                     unhandled = 0;
                 }
             }
@@ -300,16 +301,6 @@ impl<'a> Wire<'a> {
             if read == 0 {
                 return Ok(());
             }
-        }
-    }
-
-    /// Waits until the actor has handled all that it was sent.
-    async fn handled<A>(&self, actor: &Addr<A>) {
-        // The mailbox tells of room and not of that, so this looks again, less and less often.
-        let mut pause = Duration::from_micros(500);
-        while actor.mailbox_len() > 0 && actor.is_alive() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 

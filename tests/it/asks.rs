@@ -1,5 +1,5 @@
 //! Every ask ends: with a reply, or with one error that says whether the message may have run.
-use crate::kit::{Gate, Note, Worker, alone, held, once, run, soon, stop, with};
+use crate::kit::{Gate, Note, Worker, alone, held, hold, once, run, soon, stop, with};
 use actors_core::{
     Actor, Addr, AskError, Context, Deferred, NoReplyReason, Overflow, Reply, SendError,
     SpawnOptions, StopReason, handlers,
@@ -359,6 +359,29 @@ async fn no_reply_when_the_one_it_was_forwarded_to_ends() {
     );
     drop(gate);
     soon(other.stopped()).await;
+}
+
+#[actors_core::test(start_paused = true)]
+async fn caught_up_once_all_that_came_before_is_handled() {
+    let (worker, log) = Worker::logged();
+    let gate = held(&worker).await;
+    worker.tell(Note(1)).unwrap();
+    let mut caught_up = worker.caught_up().post().unwrap();
+    let after = Gate::new();
+    worker.tell(hold(&after)).unwrap();
+    assert!(once(&mut caught_up).await.is_pending());
+    gate.open();
+    soon(caught_up).await.unwrap();
+    assert_eq!(log.all(), [1]);
+    soon(after.entered()).await;
+    // Who ends before it has caught up says so.
+    let behind = worker.caught_up().post().unwrap();
+    worker.kill();
+    let error = soon(behind).await.unwrap_err();
+    assert!(matches!(error, AskError::NoReply { .. }), "{error}");
+    soon(worker.stopped()).await;
+    let error = soon(worker.caught_up()).await.unwrap_err();
+    assert!(matches!(error, AskError::Closed), "{error}");
 }
 
 #[actors_core::test]

@@ -812,6 +812,9 @@ async fn local_actor_shares_what_is_not_send() {
         .expect("there is room");
     assert_eq!(addr.ask(Write { n: 2 }).await.expect("it lives"), 2);
     assert_eq!(*notes.borrow(), [1, 2]);
+    addr.tell(Write { n: 3 }).expect("there is room");
+    addr.caught_up().await.expect("it lives");
+    assert_eq!(*notes.borrow(), [1, 2, 3]);
     addr.stop();
     assert!(addr.stopped().await.is_normal());
     assert_eq!(Rc::strong_count(&notes), 1, "its state was dropped");

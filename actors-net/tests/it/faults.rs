@@ -1,7 +1,7 @@
 //! What peers do wrong, over all transports: it ends their own connection, with the cause, and no
 //! other.
 use crate::children::Program;
-use crate::kit::{HasStarted, Peer, Server, serve, serve_by, soon};
+use crate::kit::{Peer, Server, serve, serve_by, soon};
 use crate::places::{Kind, Place, on_all};
 use actors_net::{
     Client, ClientError, Dial, LengthPrefixed, Limits, Link, LinkError, Listener, NetError,
@@ -55,7 +55,7 @@ fn word(text: &str) -> Vec<u8> {
 /// The server's link to who came next, whose actor has started.
 async fn open(server: &Server) -> Link<String> {
     let (link, actor) = server.opened().await;
-    actor.ask(HasStarted).await.expect("it lives");
+    actor.caught_up().await.expect("it lives");
     link
 }
 

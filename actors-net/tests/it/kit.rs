@@ -198,15 +198,6 @@ impl Handler<Frame<String>> for Desk {
     }
 }
 
-/// Answers once the actor has started.
-#[derive(Message)]
-#[reply(())]
-pub(crate) struct HasStarted;
-
-impl Handler<HasStarted> for Desk {
-    async fn handle(&mut self, _: HasStarted, _: &mut Context<Self>) {}
-}
-
 /// Makes the actor say something.
 #[derive(Message)]
 pub(crate) struct Say(pub(crate) String);

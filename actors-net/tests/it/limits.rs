@@ -93,6 +93,25 @@ async fn frames_that_are_too_large_are_refused_before_they_are_there() {
 }
 
 #[actors_core::test(start_paused = true)]
+async fn no_more_bytes_wait_for_the_actor_than_may() {
+    let (binding, place) = Kind::Memory.bind();
+    let server = serve(binding, Limits::new().unhandled(50));
+    let mut peer = Peer::at(&place).await;
+    let notes = "note\n".repeat(1000);
+    peer.say(&format!("wait\n{notes}hello\n")).await;
+    let (_, actor) = server.opened().await;
+    // Until nothing goes on.
+    tokio::time::sleep(SECOND).await;
+    let waiting = actor.mailbox_len();
+    assert_eq!(waiting, 50 / 5 + 1, "ten lines, and who waits for them");
+    let began = Instant::now();
+    server.gate.open();
+    assert_eq!(peer.line().await, "hello");
+    assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited for a clock");
+    server.listener.kill();
+}
+
+#[actors_core::test(start_paused = true)]
 async fn garbage_is_told_of() {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, Limits::new());
