@@ -26,6 +26,7 @@ mod clock;
 mod slot;
 mod mail;
 mod reply;
+mod spare;
 mod node;
 mod tell;
 mod lend;

@@ -49,12 +49,16 @@ fn counts(work: impl AsyncFn(&Addr<Adder>)) -> (u64, u64) {
     })
 }
 
+/// What an ask takes of the allocator, and gives back: its memory is that of one before, unless it
+/// is Miri that looks for uses of freed memory.
+const ASK: (u64, u64) = if cfg!(miri) { (1, 1) } else { (0, 0) };
+
 #[test]
-fn an_ask_allocates_once_and_frees_that() {
+fn an_ask_takes_the_memory_of_one_before() {
     let asked = counts(async |addr| {
         addr.ask(Add([1; 3])).await.expect("it runs");
     });
-    assert_eq!(asked, (1, 1));
+    assert_eq!(asked, ASK);
 }
 
 #[test]
@@ -63,13 +67,13 @@ fn asks_that_are_given_up_are_freed() {
         drop(addr.ask(Add([1; 3])).post().expect("there is room"));
         tokio::task::yield_now().await;
     });
-    assert_eq!(withdrawn, (1, 1));
+    assert_eq!(withdrawn, ASK);
     let detached = counts(async |addr| {
         let reply = addr.ask(Add([1; 3])).post().expect("there is room");
         reply.detach();
         tokio::task::yield_now().await;
     });
-    assert_eq!(detached, (1, 1));
+    assert_eq!(detached, ASK);
 }
 
 #[test]

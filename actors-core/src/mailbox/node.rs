@@ -5,6 +5,7 @@
 //! the future while `Stage::running` points at it, and nothing afterwards.
 use super::reply::{self, Duty, Head, NodeVt, Pending, ReplyCell};
 use super::slot::{Began, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate};
+use super::spare;
 use super::sync::UnsafeCell;
 use super::turn::Deadline;
 use super::waits::Waits;
@@ -55,8 +56,9 @@ where
     C: Fn(&'static mut O, M) -> F + Copy,
 {
     // Made where it is to lie: copying one that was made on the stack stalls the processor.
-    let node = Box::leak(Box::new_uninit());
-    let node = node.write(Node::<O, M, R, F, C> {
+    let mut node = spare::allocate();
+    // SAFETY: just allocated, and nobody else's yet.
+    let node = unsafe { node.as_mut() }.write(Node::<O, M, R, F, C> {
         cell: ReplyCell::new(
             const {
                 if LOCAL {
@@ -210,9 +212,13 @@ where
     /// # Safety
     /// Called once, with the last ownership of a node whose contents were dropped or moved out.
     unsafe fn free(head: NonNull<Head>) {
-        // SAFETY: every node is made by `draft` as a box; nobody else owns it (contract). Neither
-        // message, future nor reply has drop glue in there.
-        drop(unsafe { Box::from_raw(head.cast::<Self>().as_ptr()) });
+        let node = head.cast::<Self>();
+        // SAFETY: every node is allocated by `draft` as this type; nobody else owns it (contract).
+        // Neither message, future nor reply has drop glue in there.
+        unsafe {
+            node.drop_in_place();
+            spare::free(node.cast::<MaybeUninit<Self>>());
+        }
     }
 
     /// # Safety
