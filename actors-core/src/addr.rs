@@ -73,6 +73,10 @@ impl<A> Addr<A> {
     /// whoever works for an actor and cannot go on, such as the task that reads its socket. An
     /// error of its own counts more, and so does the first one said here.
     ///
+    /// To a supervised child this is a failure: unless it is
+    /// [`Temporary`](crate::Restart::Temporary), it ends after the message that it is handling, and
+    /// is made anew with the mail that waits.
+    ///
     /// ```
     /// use actors_core::{Actor, StopReason};
     ///
@@ -94,7 +98,10 @@ impl<A> Addr<A> {
             }
         };
         self.cell().with_scope(first);
-        self.tx.queue().close();
+        match self.cell().renewed {
+            Renewed::Always | Renewed::AfterFailure => self.tx.queue().leave(),
+            Renewed::Never => self.tx.queue().close(),
+        }
     }
 
     /// Tells the actor to stop after the message that it is handling. The rest of its mail goes to

@@ -1,13 +1,14 @@
 //! Waiting for a future from code that is not asynchronous.
 use crate::guest::{NoGuests, is_guest};
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 
 /// More than any task may do before tokio wants it to pause (its budget is 128).
@@ -22,7 +23,7 @@ pub(crate) fn may_block() -> bool {
     if is_guest() {
         return false;
     }
-    if tokio::runtime::Handle::try_current().is_err() {
+    if Handle::try_current().is_err() {
         return true;
     }
     let mut cx = Context::from_waker(Waker::noop());
@@ -127,6 +128,40 @@ impl Wake for Unpark {
     }
 }
 
+thread_local! {
+    /// This thread waits for a future, and looks at the clock by itself.
+    static WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whose timers a future uses that is polled here. `None`: it needs none, or the operating system
+/// refuses a thread for them.
+///
+/// Those of the runtime, if there is one, or of a thread that all share who are polled elsewhere.
+pub(crate) fn timers() -> Option<Handle> {
+    static APART: OnceLock<Option<Handle>> = OnceLock::new();
+    if let Ok(runtime) = Handle::try_current() {
+        return Some(runtime);
+    }
+    if WAITS.get() {
+        return None;
+    }
+    APART.get_or_init(timers_apart).clone()
+}
+
+fn timers_apart() -> Option<Handle> {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let started = runtime.and_then(|runtime| {
+        let handle = runtime.handle().clone();
+        let thread = thread::Builder::new().name("actors-timers".into());
+        thread.spawn(move || runtime.block_on(pending::<()>()))?;
+        Ok(handle)
+    });
+    if let Err(error) = &started {
+        tracing::error!(%error, "no thread for timeouts outside of a runtime");
+    }
+    started.ok()
+}
+
 /// Waits for the future on this thread. `None`: it may not block, and nothing was done.
 pub fn block_on_this_thread<F: Future>(future: F) -> Option<F::Output> {
     may_block().then(|| block_on_until(future, || None))
@@ -137,7 +172,15 @@ pub(crate) fn block_on_until<F: Future>(
     future: F,
     until: impl Fn() -> Option<Instant>,
 ) -> F::Output {
+    /// Puts the flag back also when the future panics.
+    struct Waits(bool);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            WAITS.set(self.0);
+        }
+    }
     let _guests = NoGuests::enter();
+    let _waits = Waits(WAITS.replace(true));
     let mut future = pin!(future);
     let unpark = Arc::new(Unpark {
         thread: thread::current(),

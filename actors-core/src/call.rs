@@ -909,13 +909,16 @@ impl Watch {
         if time <= Instant::now() {
             return Poll::Ready(());
         }
-        if tokio::runtime::Handle::try_current().is_err() {
-            // A thread that waits looks at the clock by itself.
-            return Poll::Pending;
-        }
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));
+        let timer = match &mut self.timer {
+            Some(timer) => timer,
+            timer => {
+                let Some(timers) = blocking::timers() else {
+                    return Poll::Pending;
+                };
+                let _entered = timers.enter();
+                timer.insert(Box::pin(tokio::time::sleep_until(time)))
+            }
+        };
         if timer.deadline() != time {
             timer.as_mut().reset(time);
         }

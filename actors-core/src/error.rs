@@ -445,7 +445,8 @@ pub enum EscalationFault {
     FirstStart,
     /// There were more restarts than the [`Intensity`](crate::Intensity) allows.
     TooManyRestarts,
-    /// The child is significant, and is never restarted.
+    /// The child is significant and is not restarted; or it is a supervisor that failed because of
+    /// such a child.
     Significant,
 }
 
@@ -457,7 +458,9 @@ impl fmt::Display for Escalation {
             EscalationFault::TooManyRestarts => {
                 write!(f, "{child} was restarted too often; at last it {reason}")
             }
-            EscalationFault::Significant => write!(f, "{child} is significant, and {reason}"),
+            EscalationFault::Significant => {
+                write!(f, "{child}, which does not come back, {reason}")
+            }
         }
     }
 }

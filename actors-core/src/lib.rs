@@ -102,12 +102,14 @@ mod ask;
 mod recipient;
 // What a handler can do.
 mod context;
+mod task;
 mod timer;
 mod stream;
 mod watch;
 // The life of an actor.
 mod registry;
 mod sight;
+mod aborts;
 mod run;
 mod spawn;
 mod supervise;

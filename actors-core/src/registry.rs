@@ -165,7 +165,6 @@ impl Registry {
             type_name: (cell.type_name)(),
             tx: Box::new(WeakTx::of(tx)),
         });
-        let waiting = mem::take(&mut place.waiting);
         drop(place);
         let (registry, id, freed) = (self.clone(), cell.id, name.clone());
         let undo = move || registry.free(&freed, id);
@@ -173,7 +172,10 @@ impl Registry {
             self.free(&name, cell.id);
             return Err(RegisterError::Closed);
         }
-        for (_, waker) in waiting {
+        // Only those that are let in: who waits for one that was refused goes on waiting.
+        let place = self.places.get_mut(&name);
+        let waiting = place.map(|mut place| mem::take(&mut place.waiting));
+        for (_, waker) in waiting.unwrap_or_default() {
             waker.wake();
         }
         Ok(())

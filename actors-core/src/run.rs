@@ -1,4 +1,5 @@
 //! One actor's life, from `started` to `stopped`.
+use crate::aborts::abort;
 use crate::actor::{Actor, LocalActor};
 use crate::addr::ended_kept;
 use crate::cell::{self, ActorState, Cell, Child, Context, Live};
@@ -20,22 +21,23 @@ use tokio::sync::oneshot;
 /// The hooks of an actor, as messages to it: so they run, suspend, panic and are killed as any
 /// handler. `None` for an actor that says it has none.
 pub(crate) struct Hooks<A> {
-    started: Option<Seal<Live<A>, Begin, ()>>,
-    stopped: Option<Seal<Live<A>, Finish, ()>>,
+    started: Option<Seal<Live<A>, Starting, ()>>,
+    stopped: Option<Seal<Live<A>, Stopping, ()>>,
 }
 
-struct Begin;
-struct Finish;
+/// What an actor is seen to handle while its hooks run.
+struct Starting;
+struct Stopping;
 
 impl<A: Actor> Hooks<A> {
-    const STARTED: Seal<Live<A>, Begin, ()> =
-        Seal::new(|live: &'static mut Live<A>, _: Begin| async move {
+    const STARTED: Seal<Live<A>, Starting, ()> =
+        Seal::new(|live: &'static mut Live<A>, _: Starting| async move {
             if let Err(error) = live.actor.started(&mut live.ctx).await {
                 live.ctx.fail(error);
             }
         });
-    const STOPPED: Seal<Live<A>, Finish, ()> =
-        Seal::new(|live: &'static mut Live<A>, _: Finish| async move {
+    const STOPPED: Seal<Live<A>, Stopping, ()> =
+        Seal::new(|live: &'static mut Live<A>, _: Stopping| async move {
             let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
         });
@@ -46,14 +48,14 @@ impl<A: Actor> Hooks<A> {
 }
 
 impl<A: LocalActor> Hooks<A> {
-    const LOCAL_STARTED: Seal<Live<A>, Begin, ()> =
-        Seal::local(|live: &'static mut Live<A>, _: Begin| async move {
+    const LOCAL_STARTED: Seal<Live<A>, Starting, ()> =
+        Seal::local(|live: &'static mut Live<A>, _: Starting| async move {
             if let Err(error) = live.actor.started(&mut live.ctx).await {
                 live.ctx.fail(error);
             }
         });
-    const LOCAL_STOPPED: Seal<Live<A>, Finish, ()> =
-        Seal::local(|live: &'static mut Live<A>, _: Finish| async move {
+    const LOCAL_STOPPED: Seal<Live<A>, Stopping, ()> =
+        Seal::local(|live: &'static mut Live<A>, _: Stopping| async move {
             let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
         });
@@ -69,7 +71,10 @@ impl<A> Hooks<A> {
         stopped: None,
     };
 
-    const fn new(started: Seal<Live<A>, Begin, ()>, stopped: Seal<Live<A>, Finish, ()>) -> Self {
+    const fn new(
+        started: Seal<Live<A>, Starting, ()>,
+        stopped: Seal<Live<A>, Stopping, ()>,
+    ) -> Self {
         Self {
             started: Some(started),
             stopped: Some(stopped),
@@ -79,11 +84,11 @@ impl<A> Hooks<A> {
 
 impl<A: 'static> Hooks<A> {
     pub(crate) fn started(&self) -> Option<Hook<Live<A>>> {
-        self.started.map(|started| started.hook(Begin))
+        self.started.map(|started| started.hook(Starting))
     }
 
     pub(crate) fn stopped(&self) -> Option<Hook<Live<A>>> {
-        self.stopped.map(|stopped| stopped.hook(Finish))
+        self.stopped.map(|stopped| stopped.hook(Stopping))
     }
 }
 
@@ -310,15 +315,6 @@ async fn stop_children_together(parent: &Keep<Cell>, limit: Duration) {
             scope.remove_child(child.beside().id);
         }
     });
-}
-
-/// Kills an actor that has not ended in time.
-pub(crate) fn abort(actor: &Keep<Cell>) {
-    // Who was killed by somebody else is none of those.
-    if !actor.queue().is_killed() {
-        actor.beside().set_aborted();
-    }
-    actor.queue().kill();
 }
 
 /// Kills a child: because its parent was killed, and then for the same reason, or because it has

@@ -19,7 +19,8 @@ pub enum Flavor {
     MultiThread,
 }
 
-/// How long the threads of a runtime may take to drop what was left.
+/// How long the threads of a runtime may take to drop what was left: one that is blocked does not
+/// hold up the end of the process.
 const AT_END: Duration = Duration::from_secs(1);
 
 /// A runtime for one future, and how it is to be.
@@ -82,7 +83,9 @@ impl Launch {
                 #[cfg(feature = "test-kit")]
                 builder.start_paused(self.paused);
                 let runtime = build(&mut builder);
-                LocalSet::new().block_on(&runtime, main)
+                let output = LocalSet::new().block_on(&runtime, main);
+                runtime.shutdown_timeout(AT_END);
+                output
             }
             Flavor::MultiThread => {
                 let mut builder = Builder::new_multi_thread();
@@ -91,7 +94,6 @@ impl Launch {
                 }
                 let runtime = build(&mut builder);
                 let output = runtime.block_on(main);
-                // A handler that blocks its thread must not hold up the end of the process.
                 runtime.shutdown_timeout(AT_END);
                 output
             }

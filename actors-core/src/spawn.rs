@@ -357,7 +357,7 @@ fn thread_main<A: 'static>(
     match runtime {
         Some(runtime) => runtime.block_on(task),
         None => match tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
         {
             Ok(runtime) => runtime.block_on(task),

@@ -1,14 +1,10 @@
 //! Streams and futures that work for an actor: their items and results arrive as messages.
 use crate::cell::{self, Cell, Context};
-use crate::event::{self, Event};
 use crate::mailbox::Keep;
 use crate::message::MessageFor;
-use crate::panics::Panic;
-use crate::witness;
 use futures_core::Stream;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -182,33 +178,6 @@ impl<A: 'static> Context<A> {
             let output = future.await;
             to.tell_late(f(output));
         });
-    }
-
-    /// A task that ends with the actor, and whose panics are told.
-    fn task(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let keep = self.tx.keep().clone();
-        let joined = tokio::spawn(async move {
-            let mut work = pin!(work);
-            let done =
-                poll_fn(
-                    |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-                        Ok(Poll::Pending) => Poll::Pending,
-                        Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-                        Err(payload) => Poll::Ready(Err(Panic::caught(&*payload))),
-                    },
-                )
-                .await;
-            if let Err(panic) = done {
-                let actor = keep.beside().actor_name();
-                witness::panicked(|| actor.clone(), &panic);
-                let backtrace = panic.backtrace().map(tracing::field::display);
-                tracing::error!(%actor, text = %panic, backtrace, "a task of an actor has panicked");
-                event::emit(|| Event::TaskPanicked { actor, panic });
-            }
-        });
-        let task = joined.abort_handle();
-        self.cell().with_scope(|scope| scope.add_task(joined));
-        task
     }
 }
 

@@ -10,7 +10,7 @@ use crate::addr::{Addr, WeakAddr, ended};
 use crate::cell::{self, Cell, Child, Context, Live, Renewed};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
-use crate::mailbox::{Keep, Seal};
+use crate::mailbox::{Keep, Seal, outside};
 use crate::policy::{Backoff, Intensity, Restart, Strategy};
 use crate::run::incarnation;
 use crate::sight::{ActorInfo, info};
@@ -19,15 +19,15 @@ use child::{Report, Supervised, live_on};
 pub use factory::Factory;
 pub(crate) use node::Node;
 use node::{Kind, Ready, RenewChild, Said, StopChild};
-use plan::{First, Spec};
+use plan::{First, Significance, Spec};
 pub use shutdown::{Aborted, ShutdownReport};
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::ready;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -109,7 +109,7 @@ impl SupervisorOptions {
             runtime: runtime.clone(),
             is_root: parent.is_none(),
             above,
-            busy: AtomicBool::new(false),
+            busy: Mutex::new(false),
             children: Mutex::default(),
         });
         let _entered = runtime.enter();
@@ -174,7 +174,8 @@ impl ChildOptions {
     }
 
     /// When this child ends for good by itself, so does its supervisor, with all other children:
-    /// normally if the child did. For children that can end for good, so not for permanent ones.
+    /// normally if the child did, and else as a failure that goes on upwards. For children that can
+    /// end for good, so not for permanent ones.
     pub fn significant(mut self) -> Self {
         self.significant = true;
         self
@@ -273,7 +274,7 @@ struct Shared {
     /// The supervisor above.
     above: Option<Supervisor>,
     /// Children were added, and the supervisor above was told so, and has not yet asked about them.
-    busy: AtomicBool,
+    busy: Mutex<bool>,
     /// Addresses by name and id: a `WeakAddr` of the child's type, or a `Subtree`.
     children: Mutex<BTreeMap<ChildKey, Box<dyn Any + Send + Sync>>>,
 }
@@ -287,6 +288,10 @@ struct Subtree {
 }
 
 impl Shared {
+    fn is_said_busy(&self) -> MutexGuard<'_, bool> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn remember(&self, cell: &Cell, address: impl Any + Send + Sync) {
         let key = (cell.name_to_keep(), cell.id);
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
@@ -403,6 +408,9 @@ impl Supervisor {
 
     /// Adds a supervisor below this one. It is a child: when it fails, it is restarted, which means
     /// that its children stop and start again, in order. They keep their addresses and their mail.
+    ///
+    /// Where it fails because of a [significant](ChildOptions::significant) child, which does not
+    /// come back, it ends, and this supervisor fails in its turn.
     pub fn subtree_with(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -425,7 +433,7 @@ impl Supervisor {
         });
         let spec = Spec {
             restart: Restart::Permanent,
-            significant: false,
+            significant: Significance::Failed,
             first: First::Required,
         };
         let kind = Kind::Subtree(subtree.node.clone(), Arc::clone(&subtree.shared));
@@ -481,7 +489,10 @@ impl Supervisor {
         let (word, told) = oneshot::channel();
         let spec = Spec {
             restart,
-            significant,
+            significant: match significant {
+                true => Significance::Always,
+                false => Significance::Never,
+            },
             first,
         };
         let kind = Kind::Actor {
@@ -495,7 +506,6 @@ impl Supervisor {
     }
 
     fn add_known(&self, keep: Keep<Cell>, spec: Spec, kind: Kind) -> bool {
-        self.busy();
         let id = keep.beside().id.get();
         let said = Said::Add {
             id,
@@ -503,7 +513,10 @@ impl Supervisor {
             spec,
             kind,
         };
-        match self.node.tell(said) {
+        let told = self.node.tell(said);
+        // After it: who is asked whether all have settled knows of this one.
+        self.busy();
+        match told {
             Ok(()) => true,
             Err(error) => {
                 if let Said::Add { keep, .. } = error.into_message() {
@@ -520,9 +533,12 @@ impl Supervisor {
         let Some(above) = &self.shared.above else {
             return;
         };
-        if !self.shared.busy.swap(true, Ordering::AcqRel) {
-            above.busy();
+        // Told under the lock, so that whoever finds it said can rely on that; the nearest one first,
+        // so that it knows before it is asked in its turn.
+        let mut is_said = self.shared.is_said_busy();
+        if !mem::replace(&mut *is_said, true) {
             let _ = above.node.tell(Said::Busy(self.node.id().get()));
+            above.busy();
         }
     }
 
@@ -541,9 +557,15 @@ impl Supervisor {
     ///
     /// `StartFailed`, with why the supervisor has ended.
     pub async fn ready(&self) -> Result<(), SpawnError> {
-        match self.node.ask(Ready).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(SpawnError::StartFailed(self.stopped().await)),
+        // The deadline of a handler is not one for the children.
+        let ready = outside(|| self.node.ask(Ready).post());
+        let is_ready = match ready {
+            Ok(ready) => ready.await.is_ok(),
+            Err(_) => false,
+        };
+        match is_ready {
+            true => Ok(()),
+            false => Err(SpawnError::StartFailed(self.stopped().await)),
         }
     }
 

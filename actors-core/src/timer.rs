@@ -38,17 +38,18 @@ impl fmt::Debug for Timer {
 impl<A: 'static> Context<A> {
     /// Sends a message to the actor itself after `delay` of tokio's time. Never fails for lack of
     /// room. The timer counts as something to do: until it has fired, the actor does not stop for
-    /// want of addresses.
+    /// want of addresses. A delay that is too long for a clock is as good as for ever.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time enabled.
+    /// Outside of a tokio runtime. One without time enabled panics in the timer, which is told as
+    /// [`Event::TaskPanicked`](crate::Event).
     pub fn notify_after<M, On>(&self, delay: Duration, msg: M) -> Timer
     where
         M: MessageFor<A, On>,
     {
         let to = self.addr().recipient::<M, On>();
-        let at = Instant::now() + delay;
+        let at = after(Instant::now(), delay);
         self.timer(async move {
             sleep_until(at).await;
             tick(&to, msg).await;
@@ -60,11 +61,13 @@ impl<A: 'static> Context<A> {
     ///
     /// At most one tick waits at a time: while the actor is busy for longer than a period, ticks
     /// are left out, and the next comes at the next multiple of the period. The timer keeps the
-    /// actor from stopping for want of addresses.
+    /// actor from stopping for want of addresses. If `make` panics the timer ends, which is told as
+    /// [`Event::TaskPanicked`](crate::Event).
     ///
     /// # Panics
     ///
-    /// When the period is zero, or outside of a tokio runtime with time enabled.
+    /// When the period is zero, or outside of a tokio runtime; as for
+    /// [`notify_after`](Self::notify_after).
     pub fn notify_every<M, On>(
         &self,
         period: Duration,
@@ -75,7 +78,7 @@ impl<A: 'static> Context<A> {
     {
         assert!(!period.is_zero(), "the period of a timer must not be zero");
         let to = self.addr().recipient::<M, On>();
-        let mut at = Instant::now() + period;
+        let mut at = after(Instant::now(), period);
         self.timer(async move {
             loop {
                 sleep_until(at).await;
@@ -88,17 +91,22 @@ impl<A: 'static> Context<A> {
     }
 
     fn timer(&self, task: impl Future<Output = ()> + Send + 'static) -> Timer {
-        let joined = tokio::spawn(task);
-        let task = joined.abort_handle();
-        self.cell().with_scope(|scope| scope.add_task(joined));
-        Timer { task }
+        Timer {
+            task: self.task(task),
+        }
     }
+}
+
+/// So much later; what is too far away for a clock is as good as never.
+fn after(time: Instant, delay: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+    time.checked_add(delay).unwrap_or_else(|| time + NEVER)
 }
 
 /// When the tick after the one of `last` is due. Not a tokio interval: that makes up for the last of
 /// the ticks that were missed, at once.
 fn next_tick(last: Instant, period: Duration, now: Instant) -> Instant {
-    let next = last + period;
+    let next = after(last, period);
     let late = now.saturating_duration_since(next).as_nanos() % period.as_nanos();
     match (next < now, u64::try_from(late)) {
         (true, Ok(late)) if late > 0 => now + (period - Duration::from_nanos(late)),

@@ -116,6 +116,15 @@ impl<A, T> Drop for CutOff<'_, A, T> {
     }
 }
 
+/// Why nothing more is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// The peer has no more to say.
+    All,
+    /// The actor takes no more.
+    Unwanted,
+}
+
 /// What became of what was to be written.
 enum Written {
     All,
@@ -198,10 +207,11 @@ impl<'a> Wire<'a> {
                         });
                         if let Poll::Ready(end) = read {
                             reading = false;
-                            eof = end.is_ok();
+                            eof = matches!(end, Ok(Read::All));
+                            let unwanted = matches!(end, Ok(Read::Unwanted));
                             fault = fault.take().or(end.err());
                             self.no_more(actor, fault.as_ref());
-                            if !self.owns_actor {
+                            if !self.owns_actor && !unwanted {
                                 return Poll::Ready(Written::Stopped);
                             }
                         }
@@ -261,8 +271,8 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Reads until the peer has no more to say.
-    async fn read<A, D>(&self, inbound: &mut Inbound<D>, actor: &Addr<A>) -> Result<(), NetError>
+    /// Reads as long as there is something to read, and somebody to take it.
+    async fn read<A, D>(&self, inbound: &mut Inbound<D>, actor: &Addr<A>) -> Result<Read, NetError>
     where
         A: Actor + Handler<Frame<D::Item>>,
         D: Decoder,
@@ -285,11 +295,11 @@ impl<'a> Wire<'a> {
                     Ok(()) => {}
                     Err(TellError::Full(frame)) => {
                         if actor.send(frame).await.is_err() {
-                            return Ok(());
+                            return Ok(Read::Unwanted);
                         }
                     }
                     // It ends by itself, and knows why.
-                    Err(_) => return Ok(()),
+                    Err(_) => return Ok(Read::Unwanted),
                 }
                 if unhandled >= self.limits.unhandled {
                     // An actor that has ended is seen at the next frame.
@@ -299,7 +309,7 @@ impl<'a> Wire<'a> {
             }
             self.is_active();
             if read == 0 {
-                return Ok(());
+                return Ok(Read::All);
             }
         }
     }

@@ -39,7 +39,8 @@ pub enum LinkEvent {
         /// Why; `None`: the other end has closed it.
         error: Option<NetError>,
     },
-    /// The link was closed, and all that was sent is written. Nothing comes after this.
+    /// The link was closed, and nothing comes after this. All that was sent is written, unless
+    /// [`Link::closed`] says otherwise: what was kept for a connection that did not come is not.
     Closed,
 }
 

@@ -79,12 +79,14 @@ impl<T> Link<T> {
         self.0.close();
     }
 
-    /// Waits until the connection has ended, and tells why; where it is dialled again, for good. `Ok`: by this side or the other, after
-    /// all that was sent had been written, as far as this side can know.
+    /// Waits until the connection has ended, and tells why; where it is dialled again, for good.
+    /// `Ok`: by this side or the other, after all that was sent had been written, as far as this
+    /// side can know.
     ///
     /// # Errors
     ///
-    /// What the connection ended of.
+    /// What the connection ended of. `CutOff` also where something that was sent could not be
+    /// written, such as what was kept while there was no connection.
     pub async fn closed(&self) -> Result<(), NetError> {
         self.0.ended.cancelled().await;
         match self.0.error.get() {
@@ -236,7 +238,8 @@ impl<T> Outbound<T> {
                 crowded: false,
             }),
             room: Notify::new(),
-            limit,
+            // Else nothing could ever be sent.
+            limit: limit.max(1),
             ends: Mutex::new(ends),
             ended: CancellationToken::new(),
             error: OnceLock::new(),
@@ -348,8 +351,10 @@ impl<T> Outbound<T> {
         let left = mem::take(&mut queue.bytes);
         let writer = queue.writer.take();
         drop(queue);
+        // What was accepted and not written is not lost in silence.
+        let cut_off = (!left.is_empty()).then_some(NetError::CutOff);
         drop((left, writer));
-        if let Some(error) = error {
+        if let Some(error) = error.or(cut_off) {
             let _ = self.error.set(error);
         }
         self.room.notify_waiters();

@@ -677,3 +677,23 @@ async fn a_reply_that_is_kept_in_the_state_ends_with_the_actor() {
         soon(keeps.stopped()).await;
     }
 }
+
+#[test]
+fn timed_out_where_there_is_no_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let worker = runtime.block_on(async { Worker::logged().0 });
+    let gate = Gate::new();
+    let limit = Duration::from_millis(5);
+    // On this thread, which does not wait, and knows no runtime.
+    let reply = worker.ask(run(waits_for(&gate))).timeout(limit).post();
+    let (told, hears) = std::sync::mpsc::channel();
+    reply
+        .unwrap()
+        .on_ready(move |result| told.send(result).unwrap());
+    let result = hears.recv_timeout(Duration::from_secs(600)).unwrap();
+    assert!(
+        matches!(result, Err(AskError::TimedOut { .. })),
+        "{result:?}"
+    );
+    gate.open();
+}

@@ -873,6 +873,25 @@ fn thread_actor_needs_no_runtime() {
     assert!(counter.blocking_ask(Write { n: 2 }).is_err());
 }
 
+/// Opens a socket.
+#[derive(Actor)]
+struct Opens;
+
+#[handlers]
+impl Opens {
+    async fn open_socket(&mut self) -> bool {
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.is_ok()
+    }
+}
+
+#[test]
+fn thread_actor_has_sockets_without_a_runtime() {
+    let opens = SpawnOptions::new().spawn_thread(Opens);
+    let opens = opens.expect("it starts");
+    assert!(opens.blocking_ask(OpenSocket).expect("it lives"));
+    opens.stop();
+}
+
 #[test]
 fn thread_actor_whose_maker_panics_has_ended() {
     let shared = SpawnOptions::new().spawn_local_thread(|| -> Shared { panic!("in its maker") });

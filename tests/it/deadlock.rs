@@ -561,9 +561,15 @@ async fn no_circle_after_the_reply() {
 async fn no_circle_where_the_message_being_handled_has_left_room() {
     // `a` waits for room that the very message which asks `a` has left behind.
     let a = worker("a");
-    for capacity in [1, 2] {
+    for (capacity, stashed) in [(1, 0), (2, 0), (1, 1), (2, 3)] {
         let options = SpawnOptions::new().name("b").capacity(capacity);
         let (b, log) = Worker::logged_with(options);
+        for _ in 0..stashed {
+            // What is in the stash takes no room.
+            let stashes = with(|ctx| Box::pin(async { ctx.stash(Note(8)).unwrap().await }));
+            b.send(stashes).await.unwrap();
+        }
+        b.caught_up().await.unwrap();
         let gate = held(&b).await;
         for n in 1..u32::try_from(capacity).unwrap() {
             b.tell(Note(n)).unwrap();

@@ -606,6 +606,26 @@ async fn main_on_one_thread() -> Result<usize, Error> {
     Ok(screen.show("abc".into()).await?)
 }
 
+#[actors_core::main(flavor = "current_thread")]
+async fn main_that_leaves_a_blocked_thread() -> u8 {
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    tokio::task::spawn_blocking(|| {
+        let _ = begun.send(());
+        loop {
+            thread::park();
+        }
+    });
+    has_begun.await.expect("it begins");
+    7
+}
+
+#[test]
+fn main_does_not_wait_for_a_thread_that_is_blocked() {
+    let (told, hears) = std::sync::mpsc::channel();
+    thread::spawn(move || told.send(main_that_leaves_a_blocked_thread()));
+    assert_eq!(hears.recv_timeout(Duration::from_secs(600)), Ok(7));
+}
+
 #[actors_core::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main_on_two_threads() -> usize {
     workers()

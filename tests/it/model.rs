@@ -84,6 +84,8 @@ struct Node {
     children: Vec<usize>,
     state: State,
     failures: u32,
+    /// How its last life ended.
+    has_failed: bool,
     up_since: Millis,
     armed: u32,
     /// Messages that were accepted, and those that were handled.
@@ -119,6 +121,7 @@ impl Model {
             children: Vec::new(),
             state: State::Up,
             failures: 0,
+            has_failed: false,
             up_since: self.now,
             armed: 0,
             mail: 0,
@@ -180,6 +183,7 @@ impl Model {
         let node = &mut self.nodes[id];
         if let (Kind::Leaf(_), State::Up) = (node.kind, node.state) {
             self.log.push(format!("-{id}"));
+            node.has_failed = false;
         }
         let node = &mut self.nodes[id];
         node.group = None;
@@ -223,6 +227,7 @@ impl Model {
             }
         }
         node.failures += 1;
+        node.has_failed = true;
         let wait = spec.backoff << (node.failures - 1).min(3);
         node.state = State::Down;
         // Too often?
@@ -296,18 +301,31 @@ impl Model {
         let sup = self.nodes[id].parent;
         self.drop_child(id);
         if spec.significant {
-            let _ = normally;
-            self.halt(sup, true);
-            if sup != 0 {
-                self.drop_child(sup);
-            }
+            self.significant_is_gone(sup, normally);
+        }
+    }
+
+    /// The supervisor ends for good; after a failure, so do those above it.
+    fn significant_is_gone(&mut self, sup: usize, normally: bool) {
+        self.halt(sup, true);
+        if sup == 0 {
+            return;
+        }
+        let above = self.nodes[sup].parent;
+        self.drop_child(sup);
+        if !normally {
+            self.significant_is_gone(above, false);
         }
     }
 
     fn apply(&mut self, op: Op) {
         match op {
             Op::Panic(id) | Op::Fail(id) => self.ends(id, false, true),
-            Op::Kill(id) => self.ends(id, false, false),
+            Op::Kill(id) => {
+                self.ends(id, false, false);
+                // Where nothing runs, it is how it ends if it is not made anew.
+                self.nodes[id].has_failed = true;
+            }
             Op::End(id) => self.ends(id, true, true),
             Op::Stop(id) => match self.nodes[id].state {
                 State::Up => self.ends(id, true, true),
@@ -357,8 +375,9 @@ impl Model {
     }
 
     fn gone_while_it_waits(&mut self, id: usize) {
-        // It failed last, and that is how it ends.
-        self.gone(id, false);
+        // How it ended last is how it ends.
+        let normally = !self.nodes[id].has_failed;
+        self.gone(id, normally);
     }
 
     /// A leaf that is up ends by itself.

@@ -635,3 +635,28 @@ async fn a_promise_is_kept_or_its_reply_ends() {
     worker.stopped().await;
     assert_eq!(log.all(), [7]);
 }
+
+#[actors_core::test]
+async fn a_job_that_begins_after_the_kill_does_not_run() {
+    let (gate, waits) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let waits = Mutex::new(waits);
+    let options = ThreadPool::options().threads(1);
+    let pool = options.initializer(move || {
+        begun.send(()).expect("the test waits for it");
+        let _ = waits.lock().expect("nobody panics").recv();
+    });
+    let pool = pool.build().expect("threads can be started");
+    let runs = Arc::new(AtomicUsize::new(0));
+    let ran = Arc::clone(&runs);
+    let reply = pool.submit(move || ran.fetch_add(1, Ordering::Relaxed));
+    let reply = reply.await.expect("it is open");
+    // The worker has taken the job, and does not run it yet.
+    has_begun.recv().expect("it begins");
+    pool.shutdown(Shutdown::Kill).await;
+    drop(gate);
+    let error = reply.await.expect_err("it was killed");
+    assert!(matches!(error, JobError::Cancelled { .. }), "{error}");
+    pool.shutdown(Shutdown::Finish).await;
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+}

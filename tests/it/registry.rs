@@ -71,6 +71,21 @@ async fn who_waits_does_not_get_one_that_is_stopping() {
 }
 
 #[actors_core::test]
+async fn who_waits_goes_on_when_one_is_refused() {
+    let registry = Registry::new();
+    let waits = registry.clone();
+    let waiting = tokio::spawn(async move { waits.wait_for::<Worker>("db").await });
+    tokio::task::yield_now().await;
+    let gone = worker();
+    stop(&gone).await;
+    let refused = registry.register("db", &gone);
+    assert_eq!(refused, Err(RegisterError::Closed));
+    let live = worker();
+    registry.register("db", &live).expect("the name is free");
+    assert_eq!(soon(waiting).await.expect("it does not panic"), live);
+}
+
+#[actors_core::test]
 async fn waiting_that_is_dropped_leaves_nothing() {
     let registry = Registry::new();
     for _ in 0..3 {

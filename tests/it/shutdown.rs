@@ -402,3 +402,41 @@ async fn dropped_half_way_the_tree_goes_on_stopping() {
     assert!(soon(worker.stopped()).await.is_normal());
     assert!(soon(app.stopped()).await.is_normal());
 }
+
+#[actors_core::test(start_paused = true)]
+async fn who_is_killed_is_named_with_what_it_handled_and_only_once() {
+    let app = Supervisor::new("app");
+    let options = || ChildOptions::new().stop_timeout(SECOND);
+    let hangs = app.child_with("hangs", options(), Worker::default);
+    soon(app.ready()).await.unwrap();
+    hangs.tell(run(pending::<()>())).unwrap();
+    let report = soon(app.shutdown(60 * SECOND)).await;
+    let [aborted] = &report.aborted[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!(aborted.actor.id(), hangs.id());
+    assert!(aborted.message.unwrap().contains("Run"), "{report:?}");
+    let again = soon(app.shutdown(60 * SECOND)).await;
+    assert!(again.is_clean(), "{again:?}");
+}
+
+/// Starts another one that does not end, while it stops.
+struct Late;
+
+impl Actor for Late {
+    async fn stopped(&mut self, ctx: &mut Context<Self>, _: &StopReason) {
+        let late = ctx.spawn(Lingers);
+        late.stop();
+        soon(late.stopped()).await;
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn who_was_started_during_the_shutdown_is_named_too() {
+    let app = Supervisor::new("app");
+    app.child_with("late", ChildOptions::new().stop_timeout(SECOND), || Late);
+    soon(app.ready()).await.unwrap();
+    let report = soon(app.shutdown(60 * SECOND)).await;
+    let names: Vec<_> = report.aborted.iter().map(|a| a.actor.name()).collect();
+    assert_eq!(names, ["late", "Lingers"]);
+}

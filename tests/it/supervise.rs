@@ -501,6 +501,140 @@ async fn significant_child_ends_the_subtree() {
 }
 
 #[actors_core::test(start_paused = true)]
+async fn failure_of_a_significant_child_goes_on_to_the_top() {
+    let _alone = alone().await;
+    let mut heard = events();
+    let story = Story::default();
+    let app = Supervisor::new("app");
+    let middle = app.subtree("middle");
+    let below = middle.subtree("below");
+    let options = ChildOptions::new()
+        .restart(Restart::Temporary)
+        .significant();
+    let job = below.child_with("job", options, teller("job", &story));
+    let other = add(&app, "other", &story);
+    soon(app.ready()).await.unwrap();
+    job.panics().await.unwrap_err();
+    let reason = soon(app.stopped()).await;
+    assert!(matches!(reason, StopReason::Failed(_)), "{reason}");
+    assert!(!other.is_alive());
+    let mut upwards = Vec::new();
+    while let Some(event) = heard.try_recv() {
+        match event {
+            Event::Escalated { supervisor, .. } | Event::GaveUp { supervisor, .. } => {
+                upwards.push(supervisor.name().to_owned());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(upwards, ["below", "middle", "app"]);
+}
+
+#[actors_core::test(start_paused = true)]
+async fn to_stop_a_child_with_an_error_is_a_failure_of_it() {
+    let story = Story::default();
+    let app = Supervisor::new("app");
+    for restart in [Restart::Permanent, Restart::Transient, Restart::Temporary] {
+        let options = ChildOptions::new().restart(restart);
+        let a = app.child_with("a", options, teller("a", &story));
+        assert_eq!(soon(a.count()).await.unwrap(), 1);
+        a.stop_with("the line went dead");
+        if restart == Restart::Temporary {
+            let reason = soon(a.stopped()).await;
+            assert!(matches!(reason, StopReason::Failed(_)), "{reason}");
+        } else {
+            assert_eq!(soon(a.count()).await.unwrap(), 1, "it is another one");
+            assert!(soon(app.stop_child(a.id())).await);
+        }
+    }
+    app.shutdown(SECOND).await;
+}
+
+/// Waits at a gate in its `started`, and then fails.
+struct Doomed(crate::kit::Gate);
+
+impl Actor for Doomed {
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), Error> {
+        self.0.pass().await;
+        Err("it does not start".into())
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn cause_of_a_first_start_that_failed_is_told_though_it_was_stopped_meanwhile() {
+    let app = Supervisor::new("app");
+    let below = app.subtree("below");
+    let gate = crate::kit::Gate::new();
+    let starts = gate.clone();
+    let options = ChildOptions::new().restart(Restart::Transient);
+    let doomed = below.child_with("doomed", options, move || Doomed(starts.clone()));
+    soon(gate.entered()).await;
+    doomed.stop();
+    gate.open();
+    let reason = soon(app.stopped()).await;
+    let StopReason::Failed(error) = &reason else {
+        panic!("{reason}");
+    };
+    let mut causes = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    let told = causes.join("; ");
+    assert!(told.contains("it does not start"), "{told}");
+}
+
+/// Waits in its handler until the supervisor below it has all that it was given.
+#[derive(Actor)]
+struct Owner;
+
+#[handlers]
+impl Owner {
+    async fn grow(&mut self, gate: crate::kit::Gate, ctx: &mut Context<Self>) -> bool {
+        let below = ctx.supervise("below");
+        let starts = gate.clone();
+        below.child("slow", move || Opens(starts.clone()));
+        below.ready().await.is_ok()
+    }
+
+    fn lives(&mut self) {}
+}
+
+/// Waits at a gate in its `started`.
+struct Opens(crate::kit::Gate);
+
+impl Actor for Opens {
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), Error> {
+        self.0.pass().await;
+        Ok(())
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn ready_in_a_handler_does_not_end_with_the_deadline_of_that() {
+    let owner = Owner.spawn();
+    let gate = crate::kit::Gate::new();
+    let grows = owner.grow(gate.clone()).timeout(SECOND);
+    soon(grows).await.unwrap_err();
+    gate.open();
+    soon(owner.lives()).await.unwrap();
+}
+
+#[actors_core::test(start_paused = true)]
+async fn children_may_have_as_long_as_they_want_to_stop() {
+    let story = Story::default();
+    let app = Supervisor::new("app");
+    let options = ChildOptions::new().stop_timeout(Duration::MAX);
+    let a = app.child_with("a", options, teller("a", &story));
+    soon(app.ready()).await.unwrap();
+    assert!(soon(app.restart_child(a.id())).await);
+    assert!(soon(app.stop_child(a.id())).await);
+    soon(app.ready()).await.unwrap();
+    assert!(app.shutdown(SECOND).await.is_clean());
+}
+
+#[actors_core::test(start_paused = true)]
 async fn children_can_be_listed_found_and_counted() {
     let story = Story::default();
     let app = Supervisor::new("app");

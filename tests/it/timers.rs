@@ -244,3 +244,43 @@ async fn idle_timeout_can_be_taken_back() {
         .await
         .expect("it has one again");
 }
+
+#[actors_core::test(start_paused = true)]
+async fn a_timer_may_be_as_late_as_one_wants() {
+    let clock = Clock::new().spawn();
+    clock.after(Duration::MAX).await.expect("it lives");
+    clock.every(Duration::MAX, ms(0)).await.expect("it lives");
+    sleep(HOUR).await;
+    assert!(clock.ticks().await.expect("it lives").is_empty());
+    clock.kill();
+}
+
+/// Whose timer makes nothing.
+#[derive(Actor)]
+struct Broken;
+
+#[handlers]
+impl Broken {
+    fn tick_now(&mut self) {}
+
+    fn start(&mut self, ctx: &mut Context<Self>) {
+        ctx.notify_every(ms(1), || -> TickNow { panic!("it makes none") });
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn a_panic_of_what_makes_ticks_is_told() {
+    let mut heard = actors_core::events();
+    let broken = Broken.spawn();
+    broken.start().await.expect("it lives");
+    loop {
+        let event = timeout(HOUR, heard.recv()).await.expect("it is told");
+        if let actors_core::Event::TaskPanicked { actor, panic, .. } = event {
+            if actor.id() == broken.id() {
+                assert_eq!(&*panic, "it makes none");
+                break;
+            }
+        }
+    }
+    broken.tick_now().await.expect("it lives on");
+}

@@ -385,14 +385,14 @@ impl Queue {
         if self.capacity == usize::MAX {
             return true;
         }
-        let handling = u64::from(self.turn.message().is_some());
-        let free =
-            (self.capacity as u64).saturating_sub(self.stats().waiting.saturating_sub(handling));
-        let inbox = lock(&self.inbox);
-        let line = inbox.side.as_ref().map(|side| &side.line);
-        let place = line.and_then(|line| line.iter().position(|waits| *waits == ticket));
+        let mut inbox = lock(&self.inbox);
+        let departed = self.departed.load(Ordering::Relaxed);
+        let uncredited = signed(departed.wrapping_sub(inbox.credited) as usize);
+        let room = inbox.room + uncredited;
+        let side = inbox.side();
+        let place = side.line.iter().position(|waits| *waits == ticket);
         // Who has left the line has got room.
-        place.is_none_or(|before| free > before as u64)
+        place.is_none_or(|before| room + signed(side.granted) > signed(before))
     }
 
     /// Gives back room that was taken and not used.

@@ -66,9 +66,9 @@ impl JobOptions {
         Self::default()
     }
 
-    /// The job ends with `TimedOut` when it has no result within `limit` of being accepted. If it
-    /// has not started it never will; if it runs, it is told on threads, and its worker is killed
-    /// and replaced on processes.
+    /// The job ends with `TimedOut` when it has no result within `limit` of being submitted, the
+    /// time that it waits for room included. If it has not started it never will; if it runs, it is
+    /// told on threads, and its worker is killed and replaced on processes.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
         self

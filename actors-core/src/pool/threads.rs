@@ -13,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use tokio::sync::watch;
@@ -70,6 +71,8 @@ struct Shared {
     alive: watch::Sender<usize>,
     /// What each worker runs.
     running: Box<[Running]>,
+    /// What a worker begins is not wanted any more.
+    killed: AtomicBool,
     name: Cow<'static, str>,
     stack: Option<usize>,
     max_tasks: Option<u64>,
@@ -188,6 +191,10 @@ impl ThreadPool {
         shared.line.close();
         if how == Shutdown::Finish {
             return;
+        }
+        if how == Shutdown::Kill {
+            // Before those that run are looked for: who begins later looks here.
+            shared.killed.store(true, Ordering::Release);
         }
         for work in shared.line.drain().into_iter().filter_map(Ticket::take) {
             shared.counts.cancelled();
@@ -341,6 +348,10 @@ impl<J: Job> Work for promise::Shared<J::Output, JobError, Order<J>> {
         let token: Arc<dyn Token> = Arc::clone(&self) as _;
         let running = &worker.pool.running[worker.number].0;
         *lock(running) = Some(Arc::clone(&token));
+        if worker.pool.killed.load(Ordering::Acquire) {
+            // It was not among those that were told.
+            contain(|| token.revoke());
+        }
         let me = CurrentJob {
             token,
             deadline,
@@ -446,6 +457,7 @@ impl ThreadPoolOptions {
             counts: Counts::new(threads),
             alive: watch::Sender::new(0),
             running: (0..threads).map(|_| Apart(Mutex::new(None))).collect(),
+            killed: AtomicBool::new(false),
             name: self.name,
             stack: self.stack,
             max_tasks: self.max_tasks,
@@ -561,6 +573,11 @@ impl Worker {
                 return work.fail(JobError::failed(text, false));
             }
             *ready = true;
+        }
+        if self.pool.killed.load(Ordering::Acquire) {
+            // It was taken out of the line before that was emptied.
+            counts.ended(self.number, Outcome::Failed, began.elapsed());
+            return work.fail(JobError::cancelled(false));
         }
         work.run(self, began);
     }

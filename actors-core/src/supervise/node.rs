@@ -2,15 +2,16 @@
 use super::child::how;
 use super::plan::{Action, Fault, Id, Input, Plan, Spec};
 use super::{Shared, SupervisorOptions};
+use crate::aborts::abort;
 use crate::actor::{Actor, Handler, Message};
 use crate::addr::Addr;
 use crate::cell::{ActorState, Cell, Context, Renewed};
 use crate::context::Deferred;
-use crate::error::{Escalation, EscalationFault, StopReason};
+use crate::error::{ActorName, Escalation, EscalationFault, StopReason};
 use crate::event::{self, Event};
 use crate::mailbox::Keep;
 use crate::policy::Backoff;
-use crate::run::{AFTER_KILL, abort, incarnation, tell_stopped};
+use crate::run::{AFTER_KILL, incarnation, tell_stopped};
 use crate::timer::Timer;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::{HashMap, VecDeque};
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     /// How often the supervisor above wants to know that.
     tell_settled: u32,
     round: Alarm,
+    /// Who fails it upwards, and why, where that is no child any more.
+    blamed: Option<(ActorName, StopReason)>,
 }
 
 /// What is known of a child.
@@ -175,7 +178,7 @@ impl Handler<Said> for Node {
                 }) = self.children.get(&id)
                 {
                     // Whoever adds a child from now on says so again.
-                    shared.busy.store(false, Ordering::Release);
+                    *shared.is_said_busy() = false;
                     if node.tell(Said::TellSettled).is_err() {
                         return;
                     }
@@ -262,6 +265,7 @@ impl Node {
             ready: Vec::new(),
             tell_settled: 0,
             round: Alarm::default(),
+            blamed: None,
         }
     }
 
@@ -351,6 +355,7 @@ impl Node {
             }
             Action::CancelRound => self.round.cancel(),
             Action::Forget(id) => self.forget(id),
+            Action::Blame(id) => self.blamed = self.how_ended(id),
             Action::Fail(id, fault) => {
                 if let Some(error) = self.escalation(id, fault) {
                     self.fail(error, ctx);
@@ -489,12 +494,18 @@ impl Node {
         }
     }
 
-    /// Of a child that the plan knows, so that it is known here.
-    fn escalation(&self, id: Id, fault: Fault) -> Option<Escalation> {
+    /// The name of a child, and why it ended last.
+    fn how_ended(&self, id: Id) -> Option<(ActorName, StopReason)> {
         let known = self.children.get(&id)?;
+        Some((known.keep.beside().actor_name(), known.reason.clone()))
+    }
+
+    /// Of a child that is known here, or was the last one to be blamed.
+    fn escalation(&mut self, id: Id, fault: Fault) -> Option<Escalation> {
+        let (child, reason) = self.how_ended(id).or_else(|| self.blamed.take())?;
         Some(Escalation {
-            child: known.keep.beside().actor_name(),
-            reason: known.reason.clone(),
+            child,
+            reason,
             fault: match fault {
                 Fault::FirstStart => EscalationFault::FirstStart,
                 Fault::TooOften => EscalationFault::TooManyRestarts,

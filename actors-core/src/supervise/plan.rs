@@ -13,8 +13,17 @@ pub(super) type Id = u64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
     pub(super) restart: Restart,
-    pub(super) significant: bool,
+    pub(super) significant: Significance,
     pub(super) first: First,
+}
+
+/// When the end of a child that does not come back is that of its supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Significance {
+    Never,
+    /// A subtree: when it has failed for good.
+    Failed,
+    Always,
 }
 
 /// What becomes of a child whose first start fails.
@@ -82,6 +91,8 @@ pub(super) enum Action {
     CancelRound,
     /// It is not a child any more.
     Forget(Id),
+    /// The supervisor above will be told of it, also if it is no child any more by then.
+    Blame(Id),
     /// Fail, because of this child: its start failed, or there were too many restarts.
     Fail(Id, Fault),
     /// End normally, because a significant child did.
@@ -473,6 +484,7 @@ impl Plan {
         // Without a significant child, to begin again is of no use.
         if self.nested && fault != Fault::Significant {
             self.set(id, Phase::Down);
+            self.actions.push(Action::Blame(id));
             self.stand_still(Some((id, fault)));
         } else {
             self.mode = Mode::Over;
@@ -516,13 +528,16 @@ impl Plan {
         }
         if !wanted && first && spec.first == First::Required && spec.restart != Restart::Temporary {
             self.fail(id, Fault::FirstStart);
-        } else if !wanted && spec.significant {
-            match how {
-                How::Normal => {
+        } else if !wanted {
+            match (spec.significant, how) {
+                (Significance::Always, How::Normal) => {
                     self.mode = Mode::Over;
                     self.actions.push(Action::Finish);
                 }
-                How::Failed => self.fail(id, Fault::Significant),
+                (Significance::Always | Significance::Failed, How::Failed) => {
+                    self.fail(id, Fault::Significant);
+                }
+                (Significance::Never, _) | (Significance::Failed, How::Normal) => {}
             }
         }
         self.remove(id);

@@ -1,10 +1,9 @@
 //! Shutting a tree down within a deadline, whatever its handlers do.
+use crate::aborts::{Abort, Aborts, abort};
 use crate::addr::ended;
 use crate::cell::Cell;
 use crate::error::ActorName;
-use crate::id::ActorId;
 use crate::mailbox::Keep;
-use crate::run::abort;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -50,11 +49,10 @@ const GRACE: Duration = Duration::from_millis(50);
 /// kills those that are left.
 pub(super) async fn shut_down(root: &Keep<Cell>, deadline: Duration) -> ShutdownReport {
     let began = Instant::now();
-    let mut actors = Vec::new();
-    descend(root, &mut actors);
+    let aborts = Aborts::watch(root);
     root.queue().close();
     if within(deadline, ended(root.beside())).await.is_none() {
-        // Those that were started meanwhile, too.
+        let mut actors = Vec::new();
         descend(root, &mut actors);
         for actor in &actors {
             abort(actor);
@@ -66,26 +64,18 @@ pub(super) async fn shut_down(root: &Keep<Cell>, deadline: Duration) -> Shutdown
         };
         let _ = within(GRACE, all).await;
     }
-    actors.sort_by_key(id);
-    actors.dedup_by_key(|actor| id(actor));
-    let aborted = actors.iter().filter(|actor| actor.beside().is_aborted());
-    let aborted = aborted.map(|actor| Aborted {
-        actor: actor.beside().actor_name(),
-        message: handled(actor),
-        still_running: actor.beside().stop_reason().is_none(),
+    let aborted = aborts.take().into_iter().map(|Abort { actor, message }| {
+        let cell = actor.beside();
+        Aborted {
+            actor: cell.actor_name(),
+            message,
+            still_running: cell.stop_reason().is_none(),
+        }
     });
     ShutdownReport {
         took: began.elapsed(),
         aborted: aborted.collect(),
     }
-}
-
-fn id(actor: &Keep<Cell>) -> ActorId {
-    actor.beside().id
-}
-
-fn handled(actor: &Keep<Cell>) -> Option<&'static str> {
-    actor.queue().turn().message().map(|(message, _)| message)
 }
 
 /// The actor and all below it that have not ended.

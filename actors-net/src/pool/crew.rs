@@ -134,6 +134,8 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // Where it has panicked, it may have a job on its desk.
         drop(self.shared.desks.leave(self.number));
+        // The others cannot hope for this one.
+        self.hope(false);
     }
 }
 

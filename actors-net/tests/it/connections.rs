@@ -8,6 +8,19 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 on_all! {
+    async fn what_an_actor_said_last_arrives_though_its_peer_goes_on(kind) {
+        let (binding, place) = kind.bind();
+        let limits = Limits::new().linger(Duration::from_secs(600));
+        let server = serve(binding, limits);
+        let mut peer = Peer::at(&place).await;
+        // More than all buffers on the way take.
+        let rest = "note\n".repeat(1 << 18);
+        peer.say(&format!("hello\nstop\n{rest}")).await;
+        peer.finish().await;
+        assert_eq!(peer.rest().await.unwrap(), "hello\nbye\n");
+        server.listener.kill();
+    }
+
     async fn lines_are_answered_in_order(kind) {
         let (binding, place) = kind.bind();
         let server = serve(binding, Limits::new());

@@ -4,7 +4,7 @@ use crate::places::Kind;
 use actors_core::{Actor, Addr, AskError, Context, Error, Handler, handlers};
 use actors_net::{
     Client, ClientError, Connector, Dial, Frame, Limits, Link, LinkError, LinkEvent,
-    MemoryListener, NetAddr, Stream, memory_listener,
+    MemoryListener, NetAddr, NetError, Stream, memory_listener,
 };
 use async_trait::async_trait;
 use std::io;
@@ -300,6 +300,23 @@ async fn the_actors_end_closes_the_line_and_writes_what_was_sent() {
     assert!(soon(line.0.next_line()).await.unwrap().is_none());
     drop(line);
     soon(link.closed()).await.unwrap();
+}
+
+#[actors_core::test(start_paused = true)]
+async fn what_was_kept_for_a_connection_that_did_not_come_is_not_said_to_be_written() {
+    for ends in [false, true] {
+        let dial = Dial::via(Refusing::default()).keep_while_down();
+        let (caller, mut told) = Caller::spawn_with(dial);
+        assert_eq!(told.recv().await.unwrap(), "down 0");
+        let link = caller.way().await.unwrap();
+        link.send("hello".into()).await.unwrap();
+        match ends {
+            true => caller.kill(),
+            false => link.close(),
+        }
+        let error = soon(link.closed()).await.unwrap_err();
+        assert!(matches!(error, NetError::CutOff), "{error:?}");
+    }
 }
 
 /// Notes when it is asked to connect, and refuses.

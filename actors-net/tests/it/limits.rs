@@ -93,6 +93,18 @@ async fn frames_that_are_too_large_are_refused_before_they_are_there() {
 }
 
 #[actors_core::test(start_paused = true)]
+async fn without_a_buffer_frames_are_written_one_by_one() {
+    let (binding, place) = Kind::Memory.bind();
+    let server = serve(binding, Limits::new().write_buffer(0).read_buffer(0));
+    let mut peer = Peer::at(&place).await;
+    peer.say("one\ntwo\nthree\n").await;
+    for line in ["one", "two", "three"] {
+        assert_eq!(peer.line().await, line);
+    }
+    server.listener.kill();
+}
+
+#[actors_core::test(start_paused = true)]
 async fn no_more_bytes_wait_for_the_actor_than_may() {
     let (binding, place) = Kind::Memory.bind();
     let server = serve(binding, Limits::new().unhandled(50));
