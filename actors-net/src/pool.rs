@@ -1,4 +1,5 @@
 //! `ProcessPool`: core's `Pool` over worker processes.
+mod pace;
 mod order;
 mod options;
 mod desk;
@@ -11,6 +12,7 @@ use actors_core::{
 };
 use desk::Desks;
 use order::{Draft, Order};
+use pace::Paces;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +31,12 @@ pub use options::{ProcessPoolError, ProcessPoolOptions};
 /// that it [may be](JobOptions::retries). Workers end with this process, however it ends.
 ///
 /// A job that is cancelled or times out while it runs is killed with its worker, and with all that
-/// it has started. A worker's standard output is this process's; its standard input is empty.
+/// it has started. Where calls of a task have been short so far, up to seven of those that wait are
+/// sent ahead to a worker that is busy with one, unless they have a deadline. They count as running:
+/// when they are cancelled they may run all the same, and they wait for a call that turns out to be
+/// long. A task that has had one is not sent ahead of until its calls have been short again.
+///
+/// A worker's standard output is this process's; its standard input is empty.
 ///
 /// Copies share the workers. Needs no runtime. When the last copy is dropped, what was accepted is
 /// still run, and then the workers end; nothing waits for that. [`shutdown`](Self::shutdown) does.
@@ -70,6 +77,7 @@ struct Shared {
     line: Line<Order>,
     /// Where workers wait that find nothing in line.
     desks: Desks,
+    paces: Paces,
     counts: Counts,
     /// How many workers have not ended for good.
     alive: watch::Sender<usize>,
@@ -101,6 +109,7 @@ impl ProcessPool {
         let shared = Arc::new(Shared {
             line: Line::new(options.capacity),
             desks: Desks::new(workers),
+            paces: Paces::default(),
             counts: Counts::new(workers),
             alive: watch::Sender::new(workers),
             killed: watch::Sender::new(false),

@@ -292,6 +292,29 @@ async fn a_job_that_is_cancelled_before_it_starts_never_runs() {
 }
 
 #[actors_core::test]
+async fn short_jobs_are_not_sent_ahead_to_one_that_runs_a_long_one() {
+    let pool = pool(2);
+    let folder = Folder::new();
+    let pipe = folder.pipe("pipe");
+    // Until all that they have run was short.
+    for n in 0..200 {
+        let sum = pool.submit(add::job(n, 1)).await.expect("it is open");
+        assert_eq!(sum.await.expect("it ran"), n + 1);
+    }
+    let long = pool.submit(wait::job(pipe.clone())).await;
+    let long = long.expect("it is open");
+    let mut short = Vec::new();
+    for n in 0..200 {
+        short.push(pool.submit(add::job(n, 1)).await.expect("it is open"));
+    }
+    for (n, sum) in (0..).zip(short) {
+        assert_eq!(kit::soon(sum).await.expect("it ran"), n + 1);
+    }
+    fs::write(pipe, "go on").expect("it is read");
+    assert_eq!(long.await.expect("it ran"), "go on");
+}
+
+#[actors_core::test]
 async fn a_job_that_is_cancelled_while_it_runs_is_killed() {
     let (folder, pool) = (Folder::new(), pool(1));
     let pipe = folder.pipe("pipe");

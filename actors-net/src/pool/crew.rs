@@ -1,8 +1,9 @@
 //! The workers of a pool, as tasks of one thread: each keeps a process, gives it jobs, and replaces
 //! it when it dies.
 //!
-//! A process gets its next job before it has answered the last one only where its jobs are short.
-//! It answers each before it begins the next, so the first job that has no answer is the one that
+//! A process gets its next job before it has answered the last one only where all that it has are of
+//! tasks whose jobs were short so far: what is sent ahead waits for them, and cannot be taken back. It
+//! answers each before it begins the next, so the first job that has no answer is the one that
 //! ran when it died; those behind it have not begun, and go to others.
 //!
 //! Mostly a job comes to a worker that has nothing to do. Then who submits it gives it to the process
@@ -28,8 +29,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
-/// Jobs that take less are worth sending ahead.
-const SHORT: Duration = Duration::from_micros(500);
 /// How many jobs a process has at a time, where they are short.
 const AHEAD: usize = 8;
 /// How long a short job that is not wanted any more may take to end, before its process is killed.
@@ -59,7 +58,6 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<()> {
                     number,
                     hopeful: Arc::clone(&hopeful),
                     hopes: true,
-                    short: false,
                 };
                 tokio::spawn(worker.work())
             });
@@ -87,8 +85,6 @@ struct Worker {
     hopeful: Arc<AtomicUsize>,
     /// Whether this is one of them.
     hopes: bool,
-    /// Whether its jobs have been short.
-    short: bool,
 }
 
 /// A job that a process has.
@@ -96,6 +92,8 @@ pub(super) struct Flight {
     pub(super) order: Order,
     /// When it was sent, or the one before it answered.
     pub(super) began: Instant,
+    /// Whether it is likely to be short.
+    pub(super) short: bool,
 }
 
 /// Why the work with a process has ended.
@@ -120,6 +118,8 @@ enum Step {
     Cancelled,
     TooLate,
     Job(Option<Order>),
+    /// There is one that is not to be sent ahead.
+    Held,
     Given,
     Killed,
 }
@@ -249,6 +249,8 @@ impl Worker {
         // How much of the last job's frame is written.
         let mut written = usize::MAX;
         let mut closed = false;
+        // What comes next waits until the process has nothing to do.
+        let mut held = false;
         // When the first job's process is to be killed, since nobody wants the job.
         let mut doomed = None;
         let channel = match life.channel() {
@@ -264,11 +266,13 @@ impl Worker {
                 let frame = last.order.frame.as_ref().ok()?;
                 frame.get(written..).filter(|rest| !rest.is_empty())
             });
-            let takes = !closed
-                && left > 0
-                && unwritten.is_none()
-                && (flights.is_empty()
-                    || self.short && flights.len() < AHEAD && shared.line.len() >= shared.workers);
+            held &= !flights.is_empty();
+            let sends_ahead = !held
+                && flights.len() < AHEAD
+                && flights.iter().all(|flight| flight.short)
+                && shared.line.len() >= shared.workers;
+            let takes =
+                !closed && left > 0 && unwritten.is_none() && (flights.is_empty() || sends_ahead);
             let first = flights.front();
             let deadline = first.and_then(|first| first.order.deadline);
             let until = deadline.into_iter().chain(doomed).min();
@@ -293,10 +297,14 @@ impl Worker {
             if let Some(given) = given {
                 left -= 1;
                 written = given.written;
-                flights.push_back(given.flight);
+                flights.push_back(Flight {
+                    short: shared.paces.is_short(given.flight.order.kind),
+                    ..given.flight
+                });
             }
             match step {
                 Step::Given => {}
+                Step::Held => held = true,
                 Step::Answer(Some(answer)) => {
                     doomed = None;
                     if !self.land(flights, answer) {
@@ -315,13 +323,15 @@ impl Worker {
                     left -= 1;
                     written = 0;
                     flights.push_back(Flight {
+                        short: shared.paces.is_short(order.kind),
                         order,
                         began: Instant::now(),
                     });
                 }
                 Step::Job(None) => closed = shared.line.is_over(),
                 Step::Cancelled => {
-                    let grace = if self.short { GRACE } else { Duration::ZERO };
+                    let short = flights.front().is_some_and(|first| first.short);
+                    let grace = if short { GRACE } else { Duration::ZERO };
                     doomed = Some(Instant::now() + grace);
                 }
                 Step::TooLate => return End::Unwanted,
@@ -341,6 +351,14 @@ impl Worker {
                 return Poll::Ready(Step::Given);
             }
             if let Poll::Ready(job) = job.as_mut().poll(cx) {
+                let job = match job {
+                    // Its time may be over before it begins, which is seen in line only.
+                    Some(waiting) if !waits && waiting.job.deadline.is_some() => {
+                        line.put_back([waiting.job].into_iter());
+                        return Poll::Ready(Step::Held);
+                    }
+                    job => job,
+                };
                 let job = job.and_then(|waiting| self.begin(waiting.job, waiting.since));
                 return Poll::Ready(Step::Job(job));
             }
@@ -378,12 +396,12 @@ impl Worker {
 
     /// Gives the first job its answer. False: there is none that it could be for.
     fn land(&mut self, flights: &mut VecDeque<Flight>, answer: BytesMut) -> bool {
-        let Some(Flight { order, began }) = flights.pop_front() else {
+        let Some(Flight { order, began, .. }) = flights.pop_front() else {
             return false;
         };
         let now = Instant::now();
         let ran = now - began;
-        self.short = ran < SHORT;
+        self.shared.paces.note(order.kind, ran);
         if let Some(next) = flights.front_mut() {
             next.began = now;
         }

@@ -95,7 +95,12 @@ impl Desks {
             }
             let began = Instant::now();
             desk.state = State::Given(Given {
-                flight: Flight { order, began },
+                flight: Flight {
+                    order,
+                    began,
+                    // The worker looks, when it has something to send ahead.
+                    short: false,
+                },
                 written,
             });
             return Ok(());

@@ -1,4 +1,5 @@
 //! A job on its way to a worker: its bytes, and the reply that is owed.
+use super::pace::Kind;
 use crate::task::Task;
 use crate::wire::{self, Whole};
 use actors_core::{ChunkReply, JobError, JobOptions, Promise, Reply};
@@ -15,6 +16,7 @@ const LARGE: usize = 64 << 10;
 pub(super) struct Order {
     /// The frame; or why there is none.
     pub(super) frame: Result<Vec<u8>, JobError>,
+    pub(super) kind: Kind,
     pub(super) deadline: Option<Instant>,
     /// How often it may be run again.
     pub(super) retries: u32,
@@ -83,14 +85,24 @@ impl Draft {
     }
 
     pub(super) fn job<J: Task>(self, job: &J, limit: u32) -> Order {
-        self.order(wire::job(wire::JOB, J::NAME, &Whole(job.args())), limit)
+        let frame = wire::job(wire::JOB, J::NAME, &Whole(job.args()));
+        let kind = Kind {
+            task: J::NAME,
+            is_chunk: false,
+        };
+        self.order(frame, kind, limit)
     }
 
     pub(super) fn chunk<J: Task>(self, jobs: &[J], limit: u32) -> Order {
-        self.order(wire::job(wire::CHUNK, J::NAME, &AllArgs(jobs)), limit)
+        let frame = wire::job(wire::CHUNK, J::NAME, &AllArgs(jobs));
+        let kind = Kind {
+            task: J::NAME,
+            is_chunk: true,
+        };
+        self.order(frame, kind, limit)
     }
 
-    fn order(self, frame: Result<Vec<u8>, wire::Fault>, limit: u32) -> Order {
+    fn order(self, frame: Result<Vec<u8>, wire::Fault>, kind: Kind, limit: u32) -> Order {
         let frame = match frame {
             Ok(frame) if frame.len() - wire::LENGTH > limit as usize => Err(JobError::failed(
                 format!(
@@ -107,6 +119,7 @@ impl Draft {
         };
         Order {
             frame,
+            kind,
             deadline: self.deadline,
             retries: self.retries,
             due: self.due,
