@@ -116,7 +116,8 @@ pub trait LocalActor: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "not a message",
-    note = "add `#[derive(Message)]` to `{Self}` and, if it has an answer, `#[reply(Type)]`"
+    note = "add `#[derive(Message)]` to `{Self}` and, if it has an answer, `#[reply(Type)]`",
+    note = "where it is generic, its parameters have to be `Send + 'static`"
 )]
 pub trait Message: Send + 'static {
     /// The answer. `()` for messages that are only told.

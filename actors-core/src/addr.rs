@@ -129,7 +129,8 @@ impl<A> Addr<A> {
     /// A restart is not the end: of a supervised child, this is when it ends for good.
     ///
     /// Holds the address, so it does not itself let the actor stop for want of addresses. Dropping
-    /// the future leaves nothing behind.
+    /// the future leaves nothing behind. Awaited by the actor itself it never is ready, which is not
+    /// found out as a circle of asks is.
     pub async fn stopped(&self) -> StopReason {
         ended(self.cell()).await.observed()
     }
@@ -139,7 +140,8 @@ impl<A> Addr<A> {
         !self.tx.queue().is_closed() && self.cell().state() != ActorState::Stopped
     }
 
-    /// How many messages wait or are being handled.
+    /// How many messages wait or are being handled. Outdated as soon as it is there: an ask's reply
+    /// also comes a moment before its message counts as handled.
     pub fn mailbox_len(&self) -> usize {
         usize::try_from(self.tx.queue().stats().waiting).unwrap_or(usize::MAX)
     }

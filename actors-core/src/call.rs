@@ -662,7 +662,8 @@ where
     }
 
     /// Calls `f` with the result, once: in this thread if it is there, else in the one that answers
-    /// (mostly the actor's). Keep it short. A panic in it is caught and reported by `tracing`.
+    /// (mostly the actor's). Keep it short, and do not block in it: it may be the actor itself that it
+    /// holds up. A panic in it is caught and reported by `tracing`.
     pub fn on_ready(self, f: impl FnOnce(Result<R, E>) + Send + 'static) {
         let task = Arc::new(OnReady(Mutex::new(State::Reply(self, f))));
         task.run();

@@ -75,7 +75,8 @@ impl<A: 'static> Context<A> {
             .map_err(SendError::Closed)
     }
 
-    /// Stops the actor when it has had nothing to do for this long; `None` takes that back.
+    /// Stops the actor when it has had nothing to do for this long, a supervised child for good;
+    /// `None` takes that back.
     pub fn set_idle_timeout(&self, limit: Option<Duration>) {
         let nanos = limit.map_or(0, |limit| {
             u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1)

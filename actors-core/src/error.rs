@@ -179,6 +179,8 @@ pub enum AskError {
     },
     /// A blocking call from inside an asynchronous task, where it would stall the runtime. Use the
     /// `async` form there, or call from `tokio::task::spawn_blocking` or a plain thread.
+    ///
+    /// A task that is `tokio::task::unconstrained` is not told from a plain thread, and blocks.
     WouldBlock,
 }
 

@@ -43,7 +43,8 @@ pub enum Overflow {
 /// When a supervised child is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restart {
-    /// Whenever it ends, unless its supervisor has stopped it.
+    /// Whenever it ends, unless its supervisor has stopped it, or it ends by its own
+    /// [idle timeout](crate::SpawnOptions::idle_timeout).
     ///
     /// So [`Addr::stop`](crate::Addr::stop) does not end it for good: it ends after the message
     /// that it is handling, and its successor handles the mail that waits.

@@ -127,7 +127,8 @@ impl SpawnOptions {
         self
     }
 
-    /// The actor stops when it has had nothing to do for this long.
+    /// The actor stops when it has had nothing to do for this long. A supervised child too, for
+    /// good, whatever its [`Restart`](crate::Restart) says: nobody needs it.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit);
         self

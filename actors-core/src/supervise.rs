@@ -551,7 +551,8 @@ impl Supervisor {
         }
     }
 
-    /// Waits until all children that were added before, here and in subtrees, have been up.
+    /// Waits until all children that were added before, here and in subtrees, have been up. So not
+    /// to be awaited in the `started` of one of them.
     ///
     /// # Errors
     ///
@@ -573,7 +574,8 @@ impl Supervisor {
     /// killed when its limit is over. Waits until it has ended.
     ///
     /// False: it is not a child of this supervisor, or it was killed and its handler goes on, since
-    /// it does not await. Dropped before it is ready, it makes no difference to the child.
+    /// it does not await. Dropped before it is ready, it makes no difference to the child. A child
+    /// that awaits it for itself waits until its limit is over.
     pub async fn stop_child(&self, child: ActorId) -> bool {
         self.node.ask(StopChild(child.get())).await.unwrap_or(false)
     }

@@ -74,7 +74,7 @@ impl NetError {
 impl fmt::Display for NetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(_) => f.write_str("the connection broke"),
+            Self::Io(error) => write!(f, "input or output failed: {error}"),
             Self::Address(address) => write!(f, "`{address}` is not an address that is known"),
             Self::Decode(_) => f.write_str("the peer sent what is no frame"),
             Self::FrameTooLarge { limit } => {

@@ -135,7 +135,8 @@ pub struct WorkerDied {
 }
 
 impl WorkerDied {
-    /// With its exit status, if that is known, and the end of what it wrote to its standard error.
+    /// With its exit status, if that is known, and the end of what it wrote to its standard error,
+    /// jobs before this one included.
     pub fn new(status: Option<ExitStatus>, stderr: impl Into<Arc<str>>) -> Self {
         Self {
             status,

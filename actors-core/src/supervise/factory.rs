@@ -12,7 +12,9 @@ use std::future::Future;
     message = "`{Self}` does not make a `{A}`",
     label = "not a factory of `{A}`",
     note = "a factory is a closure `FnMut() -> Actor`, `FnMut() -> Result<Actor, Error>`, or one \
-            that returns a `Send` future of either"
+            that returns a `Send` future of either",
+    note = "it is called for each incarnation, so what it carries stays with it, and is \
+            `Send + 'static`"
 )]
 pub trait Factory<A, Form>: Send + 'static {
     /// Makes one state.
