@@ -376,6 +376,9 @@ pub enum SpawnError {
     NameTaken(Cow<'static, str>),
     /// `started` returned an error or panicked.
     StartFailed(StopReason),
+    /// The supervisor that was to start it has ended or is about to; its
+    /// [`stopped`](crate::Supervisor::stopped) tells why.
+    SupervisorEnded,
     /// The operating system refused a thread.
     Thread(std::io::Error),
 }
@@ -395,6 +398,9 @@ impl fmt::Display for SpawnError {
                 write!(f, "a live actor is registered under the name `{name}`")
             }
             Self::StartFailed(reason) => write!(f, "the actor did not start: it {reason}"),
+            Self::SupervisorEnded => {
+                f.write_str("the actor did not start: its supervisor has ended or is about to")
+            }
             Self::Thread(_) => f.write_str("the thread for the actor could not be started"),
         }
     }

@@ -382,7 +382,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// `StartFailed`, and as [`SpawnOptions::spawn`].
+    /// `StartFailed`, `SupervisorEnded`, and as [`SpawnOptions::spawn`].
     pub async fn start_child_with<A: Actor, Form: 'static>(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -396,7 +396,12 @@ impl Supervisor {
         let (addr, is_up) = self.add(name.into(), options, first, factory)?;
         match is_up.await {
             Ok(()) => Ok(addr),
-            Err(_) => Err(SpawnError::StartFailed(addr.stopped().await)),
+            Err(_) => match addr.stopped().await {
+                reason if reason.is_normal() && !self.node.is_alive() => {
+                    Err(SpawnError::SupervisorEnded)
+                }
+                reason => Err(SpawnError::StartFailed(reason)),
+            },
         }
     }
 

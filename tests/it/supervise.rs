@@ -521,6 +521,21 @@ async fn failure_of_a_significant_child_goes_on_to_the_top() {
 }
 
 #[actors_core::test(start_paused = true)]
+async fn nothing_is_started_by_a_supervisor_that_has_ended() {
+    let story = Story::default();
+    let app = Supervisor::new("app");
+    app.shutdown(SECOND).await;
+    let started = app.start_child("a", teller("a", &story)).await;
+    assert!(
+        matches!(started, Err(SpawnError::SupervisorEnded)),
+        "{started:?}"
+    );
+    let a = app.child("a", teller("a", &story));
+    assert!(soon(a.stopped()).await.is_normal());
+    assert!(story.told().is_empty());
+}
+
+#[actors_core::test(start_paused = true)]
 async fn to_stop_a_child_with_an_error_is_a_failure_of_it() {
     let story = Story::default();
     let app = Supervisor::new("app");
