@@ -103,7 +103,8 @@ impl<A: 'static> Addr<A> {
     /// every actor handles, in the line of the others. What comes after it is not waited for.
     ///
     /// It takes room in the mailbox and is counted as any message is, and ends with the same errors
-    /// as awaiting an [`ask`](Self::ask). What the actor was told and is in its stash, or what it
+    /// as awaiting an [`ask`](Self::ask): also where the actor panics before. Dropped, it is
+    /// withdrawn, and what came before is handled all the same. What the actor was told and is in its stash, or what it
     /// answers later, may still be to do.
     ///
     /// ```
