@@ -1,4 +1,5 @@
 //! The other side: a worker process as its parent sees it, from start to end.
+use crate::permits::Permits;
 use crate::wire::{self, Setup};
 use crate::worker;
 use actors_core::WorkerDied;
@@ -109,7 +110,16 @@ impl std::error::Error for StartError {
 pub(crate) struct Life {
     reader: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
     writer: OwnedWriteHalf,
+    permits: Permits,
     rest: Rest,
+}
+
+/// What of it is worked with at the same time.
+pub(crate) struct Parts<'a> {
+    pub(crate) reader: &'a mut FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
+    pub(crate) writer: &'a mut OwnedWriteHalf,
+    pub(crate) permits: &'a Permits,
+    pub(crate) process: &'a mut Child,
 }
 
 /// What is left of it without the channel.
@@ -143,6 +153,8 @@ impl Life {
             source,
         };
         let (ours, theirs) = StdUnixStream::pair().map_err(unrun)?;
+        let permits = Permits::new().map_err(unrun)?;
+        permits.share(&ours).map_err(unrun)?;
         ours.set_nonblocking(true).map_err(unrun)?;
         let (reader, writer) = UnixStream::from_std(ours).map_err(unrun)?.into_split();
         let mut child = Command::new(&program.path)
@@ -167,6 +179,7 @@ impl Life {
         let mut life = Self {
             reader,
             writer,
+            permits,
             rest: Rest {
                 process: Process { child, group },
                 stderr,
@@ -224,19 +237,13 @@ impl Life {
         Ok(StdUnixStream::from(channel))
     }
 
-    /// The parts that are worked with at the same time.
-    pub(crate) fn parts(
-        &mut self,
-    ) -> (
-        &mut FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
-        &mut OwnedWriteHalf,
-        &mut Child,
-    ) {
-        (
-            &mut self.reader,
-            &mut self.writer,
-            &mut self.rest.process.child,
-        )
+    pub(crate) fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            reader: &mut self.reader,
+            writer: &mut self.writer,
+            permits: &self.permits,
+            process: &mut self.rest.process.child,
+        }
     }
 
     /// Kills the process and all that it has started.

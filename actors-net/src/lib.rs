@@ -28,6 +28,7 @@ mod client;
 mod udp;
 // Worker processes.
 mod wire;
+mod permits;
 mod task;
 mod host;
 mod worker;

@@ -2,6 +2,7 @@
 mod pace;
 mod order;
 mod options;
+mod flights;
 mod desk;
 mod crew;
 
@@ -32,9 +33,9 @@ pub use options::{ProcessPoolError, ProcessPoolOptions};
 ///
 /// A job that is cancelled or times out while it runs is killed with its worker, and with all that
 /// it has started. Where calls of a task have been short so far, up to seven of those that wait are
-/// sent ahead to a worker that is busy with one, unless they have a deadline. They count as running:
-/// when they are cancelled they may run all the same, and they wait for a call that turns out to be
-/// long. A task that has had one is not sent ahead of until its calls have been short again.
+/// sent ahead to a worker that is busy with one. They count as running, and are taken back when they
+/// are cancelled, when their time is over, and when the one before them takes longer than 2 ms: what a
+/// worker has not begun then, it does not run.
 ///
 /// A worker's standard output is this process's; its standard input is empty.
 ///
@@ -81,8 +82,8 @@ struct Shared {
     counts: Counts,
     /// How many workers have not ended for good.
     alive: watch::Sender<usize>,
-    /// Set once all is to be killed.
-    killed: watch::Sender<bool>,
+    /// How it is shut down; `Finish` before.
+    ending: watch::Sender<Shutdown>,
     /// The processes, by worker.
     processes: Mutex<Vec<Option<u32>>>,
     options: ProcessPoolOptions,
@@ -112,7 +113,7 @@ impl ProcessPool {
             paces: Paces::default(),
             counts: Counts::new(workers),
             alive: watch::Sender::new(workers),
-            killed: watch::Sender::new(false),
+            ending: watch::Sender::new(Shutdown::Finish),
             processes: Mutex::new(vec![None; workers]),
             options,
             workers,
@@ -150,11 +151,12 @@ impl ProcessPool {
     pub async fn shutdown(&self, how: Shutdown) {
         let shared = self.shared();
         shared.line.close();
+        // Before what waits is cancelled: else a worker could put something back unseen.
+        shared
+            .ending
+            .send_modify(|ending| *ending = how.max(*ending));
         if how != Shutdown::Finish {
             shared.cancel_waiting();
-        }
-        if how == Shutdown::Kill {
-            shared.killed.send_replace(true);
         }
         let mut alive = shared.alive.subscribe();
         // The sender lives in what this pool shares.
@@ -224,6 +226,10 @@ impl Shared {
     fn give(&self, order: Order) -> Result<(), Order> {
         self.desks
             .give(order, |worker| self.counts.began(worker, Duration::ZERO))
+    }
+
+    fn is_killed(&self) -> bool {
+        *self.ending.borrow() == Shutdown::Kill
     }
 
     fn cancel_waiting(&self) {

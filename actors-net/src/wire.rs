@@ -24,6 +24,8 @@ pub(crate) const SETUP: u8 = 1;
 pub(crate) const JOB: u8 = 2;
 /// To a worker: several jobs of the same task.
 pub(crate) const CHUNK: u8 = 3;
+/// Added to these two: the job is sent ahead, and needs a permit to begin.
+const AHEAD: u8 = 0x80;
 /// To an actor's process: a message, as [`message`] writes it.
 pub(crate) const MESSAGE: u8 = 4;
 /// To an actor's process: the actor is to stop.
@@ -38,6 +40,9 @@ pub(crate) const PANICKED: u8 = 18;
 pub(crate) const REFUSED: u8 = 19;
 /// From a worker: why the result cannot be sent.
 pub(crate) const LOST: u8 = 20;
+
+/// From a worker: it has passed a job over, whose permit was taken back.
+pub(crate) const PASSED: u8 = 22;
 
 /// From an actor's process: the actor has stopped. [`PANICKED`] and [`REFUSED`] say how else it has
 /// ended; [`DONE`] and [`LOST`] are answers, and begin with the message's number.
@@ -115,6 +120,18 @@ pub(crate) fn bytes(kind: u8, payload: &[u8]) -> Vec<u8> {
 /// A frame with the name of a task and its arguments, or a list of arguments.
 pub(crate) fn job(kind: u8, task: &str, args: &impl Serialize) -> Result<Vec<u8>, Fault> {
     finish(write(args, write(task, begin(kind))?)?)
+}
+
+/// Marks what [`job`] has written as sent ahead, or not.
+pub(crate) fn mark(job: &mut [u8], ahead: bool) {
+    if let Some(kind) = job.get_mut(LENGTH) {
+        *kind = (*kind & !AHEAD) | if ahead { AHEAD } else { 0 };
+    }
+}
+
+/// What it is without [the mark](mark), and whether that was there.
+pub(crate) fn unmark(kind: u8) -> (u8, bool) {
+    (kind & !AHEAD, kind & AHEAD != 0)
 }
 
 /// What [`job`] has written: the task's name, and its arguments.

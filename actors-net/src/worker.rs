@@ -1,5 +1,6 @@
 //! The worker's side: a process that was started to run jobs for another one.
 use crate::host::host;
+use crate::permits::Permitted;
 use crate::task::Entry;
 use crate::wire::{self, Setup};
 use actors_core::__private::look;
@@ -78,6 +79,7 @@ fn channel() -> Option<UnixStream> {
 }
 
 fn serve(channel: &UnixStream) -> io::Result<()> {
+    let permitted = Permitted::receive(channel)?;
     watch_the_parent(channel)?;
     let mut input = BufReader::with_capacity(64 << 10, channel);
     let mut buffer = Vec::new();
@@ -100,7 +102,11 @@ fn serve(channel: &UnixStream) -> io::Result<()> {
         return Ok(());
     }
     while let Some((kind, payload)) = wire::read(&mut input, &mut buffer, setup.limit)? {
-        let mut answer = answer(kind, payload, &tasks);
+        let (kind, ahead) = wire::unmark(kind);
+        let mut answer = match !ahead || permitted.take()? {
+            true => answer(kind, payload, &tasks),
+            false => wire::bytes(wire::PASSED, &[]),
+        };
         if answer.len() - wire::LENGTH > setup.limit as usize {
             let text = format!(
                 "the result takes {} bytes, and the limit is {}",

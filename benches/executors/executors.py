@@ -45,6 +45,10 @@ class Multiprocessing:
     def one(self, f, arg):
         return self.pool.apply(f, (arg,))
 
+    def many(self, f, args):
+        results = [self.pool.apply_async(f, (arg,)) for arg in args]
+        return [result.get() for result in results]
+
     def map(self, f, args, chunksize=1):
         return self.pool.imap(f, args, chunksize)
 
@@ -61,6 +65,10 @@ class Futures:
 
     def one(self, f, arg):
         return self.pool.submit(f, arg).result()
+
+    def many(self, f, args):
+        futures = [self.pool.submit(f, arg) for arg in args]
+        return [future.result() for future in futures]
 
     def map(self, f, args, chunksize=1):
         return self.pool.map(f, args, chunksize=chunksize)
@@ -80,12 +88,16 @@ def thread_trip(count, _):
 
 
 def thread_many(count, _):
-    pool = up(lambda workers: Futures(workers, ThreadPoolExecutor))
+    return many(count, lambda workers: Futures(workers, ThreadPoolExecutor))
+
+
+def many(count, kind):
+    pool = up(kind)
     began = now()
-    futures = [pool.pool.submit(add_one, n) for n in range(count)]
-    total = sum(future.result() for future in futures)
+    total = sum(pool.many(add_one, range(count)))
     took = now() - began
     assert total == count * (count + 1) // 2
+    pool.end()
     return took * 1e3
 
 
@@ -176,6 +188,7 @@ ROWS = {
     "thread-trip": thread_trip,
     "thread-many": thread_many,
     "process-trip": trip,
+    "process-many": many,
     "process-map": process_map,
     "text": echoes("x" * MIB),
     "bytes": echoes(b"x" * MIB),

@@ -1,6 +1,6 @@
 //! Our side: each function does so many jobs and returns what its row shows.
 use actors_core::ThreadPool;
-use actors_net::{JobError, Pool, ProcessPool, Shutdown, task};
+use actors_net::{JobError, Pool, ProcessPool, ProcessPoolOptions, Shutdown, task};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,22 @@ pub(crate) fn process_trip(count: u64) -> f64 {
         assert_eq!(pool.apply(add_one::job(n)).expect("it runs"), n + 1);
     }
     let took = micros(began) / count as f64;
+    end(&pool);
+    took
+}
+
+pub(crate) fn process_many(count: u64) -> f64 {
+    let room = usize::try_from(count).expect("it fits");
+    let pool = up(ProcessPool::options().capacity(room));
+    let began = Instant::now();
+    let submit = |n| pool.try_submit(add_one::job(n)).expect("there is room");
+    let replies: Vec<_> = (0..count).map(submit).collect();
+    let results = replies
+        .into_iter()
+        .map(|reply| reply.wait().expect("it runs"));
+    let total: u64 = results.sum();
+    let took = micros(began) / 1e3;
+    assert_eq!(total, (1..=count).sum());
     end(&pool);
     took
 }
@@ -181,7 +197,11 @@ fn share(pool: &impl Pool<spin>, count: u64) -> f64 {
 
 /// A pool whose workers are up.
 fn processes() -> ProcessPool {
-    let pool = ProcessPool::new(WORKERS).expect("a pool");
+    up(ProcessPool::options())
+}
+
+fn up(options: ProcessPoolOptions) -> ProcessPool {
+    let pool = options.workers(WORKERS).build().expect("a pool");
     let jobs = (0..100).map(add_one::job);
     assert_eq!(pool.blocking_map(jobs).filter(Result::is_ok).count(), 100);
     pool

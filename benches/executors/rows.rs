@@ -50,6 +50,15 @@ pub(crate) static ROWS: &[Row] = &[
     )
     .with_multiprocessing(),
     row(
+        "process-many",
+        "process: 10,000 tiny jobs, each by itself",
+        "ms",
+        5.0,
+        10_000,
+        ours::process_many,
+    )
+    .with_multiprocessing(),
+    row(
         "process-map",
         "process: 100,000 tiny jobs in chunks of 1,000",
         "ms",

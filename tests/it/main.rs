@@ -5,6 +5,7 @@
 )]
 
 mod addresses;
+mod ahead;
 mod asks;
 mod beside;
 mod cancel;

@@ -28,7 +28,7 @@ fn options() -> ProcessPoolOptions {
     ProcessPool::options().args(["--exact", "processes::worker", "--nocapture", "-q"])
 }
 
-fn pool(workers: usize) -> ProcessPool {
+pub(crate) fn pool(workers: usize) -> ProcessPool {
     let pool = options().workers(workers).build();
     pool.expect("the pool can be started")
 }
@@ -148,7 +148,7 @@ fn mute_argument(_mute: Mute) -> u32 {
 
 /// Notes that it runs, in the order of writing; then takes a little while, or none.
 #[task]
-fn note(file: String, n: u32, spin: u32) -> u32 {
+pub(crate) fn note(file: String, n: u32, spin: u32) -> u32 {
     let mut file = fs::OpenOptions::new().append(true).create(true).open(file);
     let file = file.as_mut().expect("it can be opened");
     file.write_all(&n.to_le_bytes()).expect("it can be written");
@@ -158,7 +158,7 @@ fn note(file: String, n: u32, spin: u32) -> u32 {
     n
 }
 
-fn notes(file: &str) -> Vec<u32> {
+pub(crate) fn notes(file: &str) -> Vec<u32> {
     let bytes = fs::read(file).unwrap_or_default();
     let numbers = bytes.chunks_exact(4);
     numbers

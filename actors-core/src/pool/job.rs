@@ -97,8 +97,8 @@ impl JobOptions {
     }
 }
 
-/// How a pool is shut down. It accepts nothing more, whichever it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a pool is shut down. It accepts nothing more, whichever it is. The stricter, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
     /// All that was accepted is run.
     Finish,

@@ -1,20 +1,21 @@
 //! The workers of a pool, as tasks of one thread: each keeps a process, gives it jobs, and replaces
 //! it when it dies.
 //!
-//! A process gets its next job before it has answered the last one only where all that it has are of
-//! tasks whose jobs were short so far: what is sent ahead waits for them, and cannot be taken back. It
-//! answers each before it begins the next, so the first job that has no answer is the one that
-//! ran when it died; those behind it have not begun, and go to others.
+//! A process gets its next job before it has answered the last one where all that it has are of tasks
+//! whose jobs were short so far; see [`Flights`]. What it has not begun is taken back when it is not
+//! wanted any more, or waits for too long. It answers each before it begins the next, so the first job
+//! that has no answer is the one that ran when it died; those behind it go to others.
 //!
 //! Mostly a job comes to a worker that has nothing to do. Then who submits it gives it to the process
 //! without the help of this thread: see [`Desks`](super::desk::Desks).
 use super::Shared;
+use super::flights::{Flight, Flights};
 use super::order::Order;
 use crate::child::{self, Life};
+use crate::wire;
 use actors_core::__private::Outcome;
-use actors_core::JobError;
+use actors_core::{JobError, Shutdown};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -29,8 +30,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
-/// How many jobs a process has at a time, where they are short.
-const AHEAD: usize = 8;
 /// How long a short job that is not wanted any more may take to end, before its process is killed.
 const GRACE: Duration = Duration::from_millis(20);
 /// How long what a dead process has answered may take to come.
@@ -87,15 +86,6 @@ struct Worker {
     hopes: bool,
 }
 
-/// A job that a process has.
-pub(super) struct Flight {
-    pub(super) order: Order,
-    /// When it was sent, or the one before it answered.
-    pub(super) began: Instant,
-    /// Whether it is likely to be short.
-    pub(super) short: bool,
-}
-
 /// Why the work with a process has ended.
 enum End {
     /// The pool is closed and empty.
@@ -118,16 +108,27 @@ enum Step {
     Cancelled,
     TooLate,
     Job(Option<Order>),
-    /// There is one that is not to be sent ahead.
-    Held,
     Given,
-    Killed,
+    /// The pool is shut down so.
+    Ending(Shutdown),
 }
 
-async fn is_set(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|flag| *flag).await.is_err() {
-        pending().await
+/// Waits until the pool is killed, or has to cancel all that has not begun, where there `is_such`.
+async fn is_ending(ending: &mut watch::Receiver<Shutdown>, is_such: bool) -> Shutdown {
+    let told = ending.wait_for(|how| match how {
+        Shutdown::Finish => false,
+        Shutdown::CancelPending => is_such,
+        Shutdown::Kill => true,
+    });
+    let told = told.await.map(|how| *how);
+    match told {
+        Ok(how) => how,
+        Err(_) => pending().await,
     }
+}
+
+async fn is_killed(ending: &mut watch::Receiver<Shutdown>) {
+    is_ending(ending, false).await;
 }
 
 impl Drop for Worker {
@@ -147,19 +148,19 @@ impl Worker {
             .with_jitter()
             .without_max_times();
         let mut delay = delays.build();
-        let mut killed = self.shared.killed.subscribe();
+        let mut ending = self.shared.ending.subscribe();
         let setup = self.shared.options.setup_of(self.number);
         let program = self.shared.options.program_of_workers();
         let mut first = true;
         loop {
-            if *killed.borrow() || self.shared.line.is_over() {
+            if self.shared.is_killed() || self.shared.line.is_over() {
                 break;
             }
             if !std::mem::take(&mut first) {
                 self.shared.counts.replaced();
             }
-            let started = Life::start(&program, &setup, is_set(&mut killed)).await;
-            if *killed.borrow() {
+            let started = Life::start(&program, &setup, is_killed(&mut ending)).await;
+            if self.shared.is_killed() {
                 // Those that wait were cancelled.
                 break;
             }
@@ -168,7 +169,7 @@ impl Worker {
                 Ok(mut life) => {
                     self.hope(true);
                     self.shared.processes()[self.number] = life.id();
-                    let mut flights = VecDeque::new();
+                    let mut flights = Flights::new();
                     let end = self.converse(&mut life, &mut flights, &mut answered).await;
                     self.shared.processes()[self.number] = None;
                     match end {
@@ -205,9 +206,10 @@ impl Worker {
                 }
             }
             let until = Instant::now() + delay.next().unwrap_or(LONGEST);
-            while Instant::now() < until && !*killed.borrow() && !self.shared.line.is_over() {
+            while Instant::now() < until && !self.shared.is_killed() && !self.shared.line.is_over()
+            {
                 // It looks up now and then, since a shutdown need not wait for it.
-                let _ = timeout(LOOK, timeout_at(until, is_set(&mut killed))).await;
+                let _ = timeout(LOOK, timeout_at(until, is_killed(&mut ending))).await;
             }
         }
         self.shared
@@ -240,71 +242,62 @@ impl Worker {
     async fn converse(
         &mut self,
         life: &mut Life,
-        flights: &mut VecDeque<Flight>,
+        flights: &mut Flights,
         answered: &mut u64,
     ) -> End {
         let shared = Arc::clone(&self.shared);
-        let mut killed = shared.killed.subscribe();
+        let mut ending = shared.ending.subscribe();
         let mut left = shared.options.max_tasks.unwrap_or(u64::MAX);
-        // How much of the last job's frame is written.
-        let mut written = usize::MAX;
         let mut closed = false;
-        // What comes next waits until the process has nothing to do.
-        let mut held = false;
         // When the first job's process is to be killed, since nobody wants the job.
         let mut doomed = None;
         let channel = match life.channel() {
             Ok(channel) => Arc::new(channel),
             Err(_) => return End::Died,
         };
-        let (reader, writer, child) = life.parts();
+        let life = life.parts();
         loop {
             if flights.is_empty() && (closed || left == 0) {
                 return if closed { End::Closed } else { End::Spent };
             }
-            let unwritten = flights.back().and_then(|last| {
-                let frame = last.order.frame.as_ref().ok()?;
-                frame.get(written..).filter(|rest| !rest.is_empty())
-            });
-            held &= !flights.is_empty();
-            let sends_ahead = !held
-                && flights.len() < AHEAD
-                && flights.iter().all(|flight| flight.short)
-                && shared.line.len() >= shared.workers;
+            let unwritten = flights.unwritten();
+            let sends_ahead =
+                doomed.is_none() && flights.may_send_ahead() && shared.line.len() >= shared.workers;
             let takes =
                 !closed && left > 0 && unwritten.is_none() && (flights.is_empty() || sends_ahead);
-            let first = flights.front();
-            let deadline = first.and_then(|first| first.order.deadline);
-            let until = deadline.into_iter().chain(doomed).min();
+            let until = flights.due().into_iter().chain(doomed).min();
             let step = tokio::select! {
                 biased;
-                answer = child::next(reader) => Step::Answer(answer),
-                wrote = writer.write(unwritten.unwrap_or_default()), if unwritten.is_some() => {
+                answer = child::next(life.reader) => Step::Answer(answer),
+                wrote = life.writer.write(unwritten.unwrap_or_default()), if unwritten.is_some() => {
                     Step::Wrote(wrote)
                 }
                 step = self.next_job(&channel, flights.is_empty()), if takes => step,
-                () = poll_fn(|cx| match first {
-                    Some(first) => first.order.poll_cancelled(cx),
-                    None => Poll::Pending,
-                }), if doomed.is_none() => Step::Cancelled,
+                () = poll_fn(|cx| flights.poll_cancelled(doomed.is_none(), cx)) => Step::Cancelled,
                 () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {
                     Step::TooLate
                 }
-                _ = child.wait() => Step::Exited,
-                () = is_set(&mut killed) => Step::Killed,
+                _ = life.process.wait() => Step::Exited,
+                how = is_ending(&mut ending, flights.are_ahead()) => Step::Ending(how),
             };
-            let given = shared.desks.leave(self.number);
-            if let Some(given) = given {
+            if let Some(given) = shared.desks.leave(self.number) {
                 left -= 1;
-                written = given.written;
-                flights.push_back(Flight {
-                    short: shared.paces.is_short(given.flight.order.kind),
-                    ..given.flight
-                });
+                let short = shared.paces.is_short(given.flight.order.kind);
+                flights.add(
+                    Flight {
+                        short,
+                        ..given.flight
+                    },
+                    given.written,
+                );
             }
             match step {
                 Step::Given => {}
-                Step::Held => held = true,
+                Step::Answer(Some(answer)) if answer.first() == Some(&wire::PASSED) => {
+                    if !flights.pass() {
+                        return End::Died;
+                    }
+                }
                 Step::Answer(Some(answer)) => {
                     doomed = None;
                     if !self.land(flights, answer) {
@@ -315,27 +308,42 @@ impl Worker {
                 Step::Answer(None) | Step::Exited => return End::Died,
                 Step::Wrote(Ok(0) | Err(_)) => {
                     // It never got all of the job.
-                    self.put_back_last(flights);
+                    self.put_back(flights.take_unwritten());
                     return End::Died;
                 }
-                Step::Wrote(Ok(bytes)) => written += bytes,
+                Step::Wrote(Ok(bytes)) => flights.wrote(bytes),
                 Step::Job(Some(order)) => {
                     left -= 1;
-                    written = 0;
-                    flights.push_back(Flight {
+                    let flight = Flight {
                         short: shared.paces.is_short(order.kind),
                         order,
                         began: Instant::now(),
-                    });
+                    };
+                    if flights.send(flight, life.permits).is_err() {
+                        self.put_back(flights.take_unwritten());
+                        return End::Died;
+                    }
                 }
                 Step::Job(None) => closed = shared.line.is_over(),
-                Step::Cancelled => {
-                    let short = flights.front().is_some_and(|first| first.short);
-                    let grace = if short { GRACE } else { Duration::ZERO };
-                    doomed = Some(Instant::now() + grace);
+                Step::Ending(Shutdown::Kill) => return End::Killed,
+                Step::Cancelled | Step::TooLate | Step::Ending(_) => {
+                    let now = Instant::now();
+                    // Others run those that wait, or nobody does.
+                    let back = flights.take_back(life.permits, now);
+                    left += back.len() as u64;
+                    closed &= back.is_empty();
+                    self.put_back(back);
+                    if let Some(runs) = flights.running() {
+                        if doomed.is_none() && runs.order.is_cancelled() {
+                            let grace = if runs.short { GRACE } else { Duration::ZERO };
+                            doomed = Some(now + grace);
+                        }
+                        let ends = runs.order.deadline.into_iter().chain(doomed).min();
+                        if ends.is_some_and(|time| time <= now) {
+                            return End::Unwanted;
+                        }
+                    }
                 }
-                Step::TooLate => return End::Unwanted,
-                Step::Killed => return End::Killed,
             }
         }
     }
@@ -351,14 +359,6 @@ impl Worker {
                 return Poll::Ready(Step::Given);
             }
             if let Poll::Ready(job) = job.as_mut().poll(cx) {
-                let job = match job {
-                    // Its time may be over before it begins, which is seen in line only.
-                    Some(waiting) if !waits && waiting.job.deadline.is_some() => {
-                        line.put_back([waiting.job].into_iter());
-                        return Poll::Ready(Step::Held);
-                    }
-                    job => job,
-                };
                 let job = job.and_then(|waiting| self.begin(waiting.job, waiting.since));
                 return Poll::Ready(Step::Job(job));
             }
@@ -395,19 +395,16 @@ impl Worker {
     }
 
     /// Gives the first job its answer. False: there is none that it could be for.
-    fn land(&mut self, flights: &mut VecDeque<Flight>, answer: BytesMut) -> bool {
-        let Some(Flight { order, began, .. }) = flights.pop_front() else {
+    fn land(&mut self, flights: &mut Flights, answer: BytesMut) -> bool {
+        let now = Instant::now();
+        let Some(Flight { order, began, .. }) = flights.land(now) else {
             return false;
         };
-        let now = Instant::now();
         let ran = now - began;
         self.shared.paces.note(order.kind, ran);
-        if let Some(next) = flights.front_mut() {
-            next.began = now;
-        }
         // Counted before it is told.
         let outcome = match answer.first() {
-            Some(&crate::wire::DONE) => Outcome::Done,
+            Some(&wire::DONE) => Outcome::Done,
             _ => Outcome::Failed,
         };
         self.shared.counts.ended(self.number, outcome, ran);
@@ -415,33 +412,31 @@ impl Worker {
         true
     }
 
-    /// Takes back the job whose frame was not written.
-    fn put_back_last(&self, flights: &mut VecDeque<Flight>) {
-        if let Some(last) = flights.pop_back() {
-            self.put_back([last].into());
-        }
-    }
-
-    /// Lets others run these jobs; they have not begun.
-    fn put_back(&self, flights: VecDeque<Flight>) {
+    /// Lets others run these jobs, which have not begun; unless nobody is to run them.
+    fn put_back(&self, flights: impl IntoIterator<Item = Flight>) {
         let orders: Vec<Order> = flights.into_iter().map(|flight| flight.order).collect();
         for order in &orders {
             order.unstart();
             self.shared.counts.took_back(self.number);
         }
         self.shared.line.put_back(orders.into_iter());
+        if *self.shared.ending.borrow() != Shutdown::Finish {
+            self.shared.cancel_waiting();
+        }
     }
 
     /// A process has died: its first job fails, or is run again.
-    async fn bury(&mut self, mut life: Life, mut flights: VecDeque<Flight>, answered: &mut u64) {
+    async fn bury(&mut self, mut life: Life, mut flights: Flights, answered: &mut u64) {
         // What it has answered before it died is there still.
         while let Ok(Some(answer)) = timeout(REST, life.next()).await {
-            if !self.land(&mut flights, answer) {
+            // Where it passes one over, there are no answers any more.
+            if answer.first() == Some(&wire::PASSED) || !self.land(&mut flights, answer) {
                 break;
             }
             *answered += 1;
         }
         let died = life.died().await;
+        let mut flights = flights.into_all();
         if let Some(mut first) = flights.pop_front() {
             if first.order.retries > 0 {
                 first.order.retries -= 1;
@@ -456,26 +451,23 @@ impl Worker {
         self.put_back(flights);
     }
 
-    /// A process is killed for its first job.
-    fn end_unwanted(&self, mut flights: VecDeque<Flight>) {
-        if let Some(first) = flights.pop_front() {
+    /// A process is killed for the job that it runs; those that were behind it are taken back.
+    fn end_unwanted(&self, flights: Flights) {
+        for Flight { order, began, .. } in flights.into_all() {
             self.shared
                 .counts
-                .ended(self.number, Outcome::Failed, first.began.elapsed());
-            let deadline = first.order.deadline;
-            first
-                .order
-                .fail(match deadline.is_some_and(|time| time <= Instant::now()) {
-                    true => JobError::timed_out(true),
-                    false => JobError::cancelled(true),
-                });
+                .ended(self.number, Outcome::Failed, began.elapsed());
+            let is_late = order.deadline.is_some_and(|time| time <= Instant::now());
+            order.fail(match is_late {
+                true => JobError::timed_out(true),
+                false => JobError::cancelled(true),
+            });
         }
-        self.put_back(flights);
     }
 
     /// The pool is killed.
-    fn end_killed(&self, flights: VecDeque<Flight>) {
-        for (at, flight) in flights.into_iter().enumerate() {
+    fn end_killed(&self, flights: Flights) {
+        for (at, flight) in flights.into_all().into_iter().enumerate() {
             self.shared
                 .counts
                 .ended(self.number, Outcome::Failed, flight.began.elapsed());

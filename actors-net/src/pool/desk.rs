@@ -1,6 +1,6 @@
 //! Where a worker that has nothing to do is handed a job by the thread that submits it, which writes
 //! it to the process itself: the pool's own thread need not be woken for it.
-use super::crew::Flight;
+use super::flights::Flight;
 use super::order::Order;
 use std::io::{self, Write};
 use std::mem;

@@ -27,6 +27,7 @@ pub(super) struct Order {
 trait Due: Send + Sync {
     fn start(&self) -> bool;
     fn unstart(&self);
+    fn is_cancelled(&self) -> bool;
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()>;
     /// Reads the result and answers.
     fn answer(self: Box<Self>, payload: &[u8]);
@@ -142,9 +143,21 @@ impl Order {
         self.due.start()
     }
 
+    /// Notes in its frame whether it is sent ahead of its turn.
+    pub(super) fn mark(&mut self, ahead: bool) {
+        if let Ok(frame) = &mut self.frame {
+            wire::mark(frame, ahead);
+        }
+    }
+
     /// It has not begun, and goes to another worker.
     pub(super) fn unstart(&self) {
         self.due.unstart();
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.due.is_cancelled()
     }
 
     pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -193,6 +206,10 @@ impl<R: Send + 'static> Due for Typed<R> {
 
     fn unstart(&self) {
         self.promise.unstart();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.promise.is_cancelled()
     }
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
