@@ -136,19 +136,24 @@ thread_local! {
 /// Whose timers a future uses that is polled here. `None`: it needs none, or the operating system
 /// refuses a thread for them.
 ///
-/// Those of the runtime, if there is one, or of a thread that all share who are polled elsewhere.
+/// Those of the runtime, if there is one, or [those apart](timers_apart) for who is polled elsewhere.
 pub(crate) fn timers() -> Option<Handle> {
-    static APART: OnceLock<Option<Handle>> = OnceLock::new();
     if let Ok(runtime) = Handle::try_current() {
         return Some(runtime);
     }
     if WAITS.get() {
         return None;
     }
-    APART.get_or_init(timers_apart).clone()
+    timers_apart()
 }
 
-fn timers_apart() -> Option<Handle> {
+/// The timers of a thread of their own, which all share. `None`: the operating system refuses it.
+pub fn timers_apart() -> Option<Handle> {
+    static APART: OnceLock<Option<Handle>> = OnceLock::new();
+    APART.get_or_init(start_timers).clone()
+}
+
+fn start_timers() -> Option<Handle> {
     let runtime = Builder::new_current_thread().enable_time().build();
     let started = runtime.and_then(|runtime| {
         let handle = runtime.handle().clone();
@@ -157,7 +162,7 @@ fn timers_apart() -> Option<Handle> {
         Ok(handle)
     });
     if let Err(error) = &started {
-        tracing::error!(%error, "no thread for timeouts outside of a runtime");
+        tracing::error!(%error, "no thread for timers apart");
     }
     started.ok()
 }

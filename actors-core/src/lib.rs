@@ -178,7 +178,7 @@ pub(crate) mod architecture {}
 /// For the code that the macros write, and for `actors-net`.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::blocking::{block_on_this_thread, look};
+    pub use crate::blocking::{block_on_this_thread, look, timers_apart};
     pub use crate::pool::{Counts, Line, Outcome, Refused, Waiting};
     pub use crate::runtime::{Flavor, Launch};
 }

@@ -3,6 +3,7 @@
     not(test),
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
 )]
+use crate::alarm::{alarm, poll_until};
 use crate::codec::Inbound;
 use crate::error::{NetError, Waited};
 use crate::limits::Limits;
@@ -195,7 +196,7 @@ impl<'a> Wire<'a> {
             let mut read = pin!(self.read(&mut inbound, actor));
             let mut write = pin!(self.write(outbound, actor));
             let mut ended = pin!(ended);
-            let mut alarm = pin!(tokio::time::sleep(FAR));
+            let mut alarm = pin!(alarm());
             let mut reading = true;
             let mut living = true;
             poll_fn(|cx| {
@@ -230,11 +231,7 @@ impl<'a> Wire<'a> {
                     let Some(next) = self.next_alarm(reading) else {
                         return Poll::Pending;
                     };
-                    // When it would ring too early, it is set anew once it has.
-                    if next < alarm.deadline() || alarm.is_elapsed() {
-                        alarm.as_mut().reset(next);
-                    }
-                    ready!(alarm.as_mut().poll(cx));
+                    ready!(poll_until(alarm.as_mut(), next, cx));
                     let Some(waited) = self.timed_out(reading, actor) else {
                         continue;
                     };
@@ -469,9 +466,6 @@ impl<'a> Wire<'a> {
 fn after(since: u64, limit: Duration) -> u64 {
     since.saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))
 }
-
-/// Nothing is waited for until then.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// How many bytes are read at a time on the stack.
 const SCRATCH: usize = 16 << 10;

@@ -5,6 +5,7 @@
 
 // Ground: knows nothing of actors.
 mod error;
+mod alarm;
 mod address;
 mod limits;
 mod codec;

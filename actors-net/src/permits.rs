@@ -46,9 +46,15 @@ impl Permits {
         Ok(())
     }
 
-    /// Lets one more job begin.
-    pub(crate) fn issue(&self) -> io::Result<()> {
-        rustix::io::write(&self.in_, &[0])?;
+    /// Lets so many more jobs begin.
+    pub(crate) fn issue(&self, count: usize) -> io::Result<()> {
+        let permits = [0; MOST];
+        match permits.get(..count) {
+            Some([]) => {}
+            // A pipe takes so few whole, or not at all.
+            Some(permits) => drop(rustix::io::write(&self.in_, permits)?),
+            None => return Err(io::ErrorKind::InvalidInput.into()),
+        }
         Ok(())
     }
 
@@ -103,14 +109,12 @@ mod tests {
     fn each_is_taken_once() {
         let (permits, permitted) = sides();
         assert!(!permitted.take().expect("there is a pipe"));
-        for _ in 0..3 {
-            permits.issue().expect("there is room");
-        }
+        permits.issue(3).expect("there is room");
         assert!(permitted.take().expect("there is a pipe"));
         assert_eq!(permits.take_back(), 2);
         assert!(!permitted.take().expect("there is a pipe"));
         assert_eq!(permits.take_back(), 0);
-        permits.issue().expect("there is room");
+        permits.issue(1).expect("there is room");
         assert!(permitted.take().expect("there is a pipe"));
     }
 
@@ -127,9 +131,7 @@ mod tests {
     fn both_sides_agree_while_they_race() {
         let (permits, permitted) = sides();
         for _ in 0..if cfg!(miri) { 1 } else { 2_000 } {
-            for _ in 0..MOST {
-                permits.issue().expect("there is room");
-            }
+            permits.issue(MOST).expect("there is room");
             let (begun, back) = std::thread::scope(|scope| {
                 let begun = scope.spawn(|| {
                     (0..MOST)

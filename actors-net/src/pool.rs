@@ -33,9 +33,9 @@ pub use options::{ProcessPoolError, ProcessPoolOptions};
 ///
 /// A job that is cancelled or times out while it runs is killed with its worker, and with all that
 /// it has started. Where calls of a task have been short so far, up to seven of those that wait are
-/// sent ahead to a worker that is busy with one. They count as running, and are taken back when they
-/// are cancelled, when their time is over, and when the one before them takes longer than 2 ms: what a
-/// worker has not begun then, it does not run.
+/// sent ahead to a worker that is busy with one. They count as running. When they are cancelled, when
+/// their time is over, and when the one before them takes longer than some milliseconds, they are taken
+/// back: what a worker has not begun by then, it does not run.
 ///
 /// A worker's standard output is this process's; its standard input is empty.
 ///

@@ -140,6 +140,39 @@ async fn a_shutdown_that_cancels_what_waits_cancels_them() {
     assert!(notes(&file).is_empty());
 }
 
+/// So large that the channel takes a part of it only.
+#[actors_core::test]
+async fn one_that_is_half_written_can_be_taken_back() {
+    #[task]
+    fn may_wait_long(pipe: String, text: String) -> usize {
+        may_wait(pipe);
+        text.len()
+    }
+    let (folder, pool) = (Folder::new(), pool(1));
+    let call = |pipe: &str, length: usize| {
+        let job = may_wait_long::job(pipe.to_owned(), "x".repeat(length));
+        pool.try_submit(job).expect("there is room")
+    };
+    for _ in 0..100 {
+        call("", 1).await.expect("it ran");
+    }
+    for round in 1..=20 {
+        let pipe = folder.pipe(&round.to_string());
+        let first = call(&pipe, 1);
+        let length = |n: usize| n * round * 5_000;
+        let mut behind: Vec<_> = (1..=20).map(|n| (n, call("", length(n)))).collect();
+        until(|| pool.stats().running > 0).await;
+        behind.retain(|(n, _)| n % 3 != round % 3);
+        until(|| pool.stats().running == 1).await;
+        fs::write(pipe, "go").expect("the worker reads it");
+        assert_eq!(first.await.expect("it ran"), 1);
+        for (n, reply) in behind {
+            assert_eq!(kit::soon(reply).await.expect("it ran"), length(n));
+        }
+    }
+    assert_eq!(pool.stats().replaced, 0);
+}
+
 /// Some are long, some are cancelled, some have little time: each runs once or not at all, and what
 /// is said of it is true.
 #[actors_core::test]

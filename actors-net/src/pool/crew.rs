@@ -9,8 +9,9 @@
 //! Mostly a job comes to a worker that has nothing to do. Then who submits it gives it to the process
 //! without the help of this thread: see [`Desks`](super::desk::Desks).
 use super::Shared;
-use super::flights::{Flight, Flights};
+use super::flights::{Flight, Flights, PATIENCE};
 use super::order::Order;
+use crate::alarm::{alarm, poll_until};
 use crate::child::{self, Life};
 use crate::wire;
 use actors_core::__private::Outcome;
@@ -26,8 +27,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
 /// How long a short job that is not wanted any more may take to end, before its process is killed.
@@ -107,6 +110,8 @@ enum Step {
     Wrote(io::Result<usize>),
     Cancelled,
     TooLate,
+    /// It is time to see whether some are held up.
+    Tick,
     Job(Option<Order>),
     Given,
     /// The pool is shut down so.
@@ -256,40 +261,47 @@ impl Worker {
             Err(_) => return End::Died,
         };
         let life = life.parts();
+        let mut alarm = pin!(alarm());
+        // Not one of this thread: where it waits with a limit, each wait takes longer.
+        let timers = actors_core::__private::timers_apart().unwrap_or_else(Handle::current);
+        let mut tick: Option<JoinHandle<()>> = None;
+        // Whether every worker can have one more than this one.
+        let plenty = |flights: &Flights| shared.line.len() >= shared.workers * flights.len();
         loop {
             if flights.is_empty() && (closed || left == 0) {
                 return if closed { End::Closed } else { End::Spent };
             }
             let unwritten = flights.unwritten();
             let sends_ahead =
-                doomed.is_none() && flights.may_send_ahead() && shared.line.len() >= shared.workers;
-            let takes =
-                !closed && left > 0 && unwritten.is_none() && (flights.is_empty() || sends_ahead);
-            let until = flights.due().into_iter().chain(doomed).min();
+                doomed.is_none() && flights.are_few() && flights.has_room() && plenty(flights);
+            let takes = !closed && left > 0 && (flights.is_empty() || sends_ahead);
+            let until = flights.deadline().into_iter().chain(doomed).min();
+            if flights.are_ahead() && tick.is_none() {
+                tick = Some(timers.spawn(async { sleep(PATIENCE).await }));
+            }
             let step = tokio::select! {
                 biased;
                 answer = child::next(life.reader) => Step::Answer(answer),
-                wrote = life.writer.write(unwritten.unwrap_or_default()), if unwritten.is_some() => {
+                wrote = life.writer.write_vectored(&unwritten), if !flights.is_written() => {
                     Step::Wrote(wrote)
                 }
                 step = self.next_job(&channel, flights.is_empty()), if takes => step,
                 () = poll_fn(|cx| flights.poll_cancelled(doomed.is_none(), cx)) => Step::Cancelled,
-                () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {
-                    Step::TooLate
-                }
+                () = poll_fn(|cx| match until {
+                    Some(until) => poll_until(alarm.as_mut(), until, cx),
+                    None => Poll::Pending,
+                }) => Step::TooLate,
+                () = poll_fn(|cx| match &mut tick {
+                    Some(tick) => pin!(tick).poll(cx).map(drop),
+                    None => Poll::Pending,
+                }) => Step::Tick,
                 _ = life.process.wait() => Step::Exited,
                 how = is_ending(&mut ending, flights.are_ahead()) => Step::Ending(how),
             };
             if let Some(given) = shared.desks.leave(self.number) {
                 left -= 1;
-                let short = shared.paces.is_short(given.flight.order.kind);
-                flights.add(
-                    Flight {
-                        short,
-                        ..given.flight
-                    },
-                    given.written,
-                );
+                flights.push(self.flight(given.order, given.began));
+                flights.wrote(given.written);
             }
             match step {
                 Step::Given => {}
@@ -313,21 +325,29 @@ impl Worker {
                 }
                 Step::Wrote(Ok(bytes)) => flights.wrote(bytes),
                 Step::Job(Some(order)) => {
+                    flights.push(self.flight(order, Instant::now()));
                     left -= 1;
-                    let flight = Flight {
-                        short: shared.paces.is_short(order.kind),
-                        order,
-                        began: Instant::now(),
-                    };
-                    if flights.send(flight, life.permits).is_err() {
+                    // Those that may go along do.
+                    while left > 0 && flights.has_room() && plenty(flights) {
+                        let Some(next) = shared.line.try_pop() else {
+                            break;
+                        };
+                        if let Some(order) = self.begin(next.job, next.since) {
+                            flights.push(self.flight(order, Instant::now()));
+                            left -= 1;
+                        }
+                    }
+                    if flights.permit(life.permits).is_err() {
                         self.put_back(flights.take_unwritten());
                         return End::Died;
                     }
                 }
                 Step::Job(None) => closed = shared.line.is_over(),
                 Step::Ending(Shutdown::Kill) => return End::Killed,
-                Step::Cancelled | Step::TooLate | Step::Ending(_) => {
+                Step::Tick if !flights.are_held_up(Instant::now()) => tick = None,
+                Step::Cancelled | Step::TooLate | Step::Tick | Step::Ending(_) => {
                     let now = Instant::now();
+                    tick = tick.filter(|tick| !tick.is_finished());
                     // Others run those that wait, or nobody does.
                     let back = flights.take_back(life.permits, now);
                     left += back.len() as u64;
@@ -394,6 +414,14 @@ impl Worker {
         Some(order)
     }
 
+    fn flight(&self, order: Order, began: Instant) -> Flight {
+        Flight {
+            short: self.shared.paces.is_short(order.kind),
+            order,
+            began,
+        }
+    }
+
     /// Gives the first job its answer. False: there is none that it could be for.
     fn land(&mut self, flights: &mut Flights, answer: BytesMut) -> bool {
         let now = Instant::now();
@@ -415,6 +443,9 @@ impl Worker {
     /// Lets others run these jobs, which have not begun; unless nobody is to run them.
     fn put_back(&self, flights: impl IntoIterator<Item = Flight>) {
         let orders: Vec<Order> = flights.into_iter().map(|flight| flight.order).collect();
+        if orders.is_empty() {
+            return;
+        }
         for order in &orders {
             order.unstart();
             self.shared.counts.took_back(self.number);

@@ -1,6 +1,5 @@
 //! Where a worker that has nothing to do is handed a job by the thread that submits it, which writes
 //! it to the process itself: the pool's own thread need not be woken for it.
-use super::flights::Flight;
 use super::order::Order;
 use std::io::{self, Write};
 use std::mem;
@@ -33,7 +32,9 @@ enum State {
 
 /// A job that was handed over.
 pub(super) struct Given {
-    pub(super) flight: Flight,
+    pub(super) order: Order,
+    /// When.
+    pub(super) began: Instant,
     /// How much of its frame is written.
     pub(super) written: usize,
 }
@@ -93,14 +94,9 @@ impl Desks {
             if written < frame.len() || cancelled.is_ready() {
                 waker.wake_by_ref();
             }
-            let began = Instant::now();
             desk.state = State::Given(Given {
-                flight: Flight {
-                    order,
-                    began,
-                    // The worker looks, when it has something to send ahead.
-                    short: false,
-                },
+                order,
+                began: Instant::now(),
                 written,
             });
             return Ok(());

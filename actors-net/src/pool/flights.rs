@@ -2,7 +2,7 @@
 use super::order::Order;
 use crate::permits::{self, Permits};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// How many jobs a process has at a time, where they are short.
 const MOST: usize = permits::MOST;
 /// How long those that were sent ahead wait for the one that runs, before they are taken back.
-const PATIENCE: Duration = Duration::from_millis(2);
+pub(super) const PATIENCE: Duration = Duration::from_millis(2);
 
 /// One of them.
 pub(super) struct Flight {
@@ -27,11 +27,15 @@ pub(super) struct Flights {
     queue: VecDeque<Flight>,
     /// How many of the last ones may have their permits still, and can be taken back.
     ahead: usize,
+    /// How many of them have none yet.
+    bare: usize,
     /// How many others, which were taken back, it has still to pass over.
     passed: usize,
-    /// How much of the last one's frame is written.
+    /// How many of the last ones have frames that are not written whole.
+    unsent: usize,
+    /// How much of the first of these frames is written, or of the rest.
     written: usize,
-    /// What is to be written of one that was taken back half-written.
+    /// What was not written of one that was taken back half-written; before all else.
     rest: Vec<u8>,
 }
 
@@ -40,7 +44,9 @@ impl Flights {
         Self {
             queue: VecDeque::with_capacity(MOST),
             ahead: 0,
+            bare: 0,
             passed: 0,
+            unsent: 0,
             written: 0,
             rest: Vec::new(),
         }
@@ -51,42 +57,73 @@ impl Flights {
         self.queue.is_empty() && self.passed == 0
     }
 
-    /// Whether one more may be sent before the first has ended: all are likely to be short, and what
-    /// the process is to pass over is not mistaken for it.
-    pub(super) fn may_send_ahead(&self) -> bool {
-        self.passed == 0 && self.queue.len() < MOST && self.queue.iter().all(|flight| flight.short)
+    /// Whether one more may be sent before the first has ended: all are likely to be short, and nothing
+    /// is to be passed over, for which it would be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.len() < MOST && self.passed == 0 && self.queue.iter().all(|flight| flight.short)
+    }
+
+    /// Whether it is worth while to send more: there is room for several, which are sent together.
+    pub(super) fn are_few(&self) -> bool {
+        self.queue.len() <= MOST / 2 && self.is_written()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether all that was sent is written.
+    pub(super) fn is_written(&self) -> bool {
+        self.unsent == 0 && self.rest.is_empty()
     }
 
     /// What is to be written next.
-    pub(super) fn unwritten(&self) -> Option<&[u8]> {
-        let frame = match self.passed {
-            0 => self.queue.back()?.order.frame.as_ref().ok()?,
-            _ => &self.rest,
-        };
-        frame.get(self.written..).filter(|rest| !rest.is_empty())
+    pub(super) fn unwritten(&self) -> [IoSlice<'_>; MOST] {
+        let begin = self.queue.len() - self.unsent;
+        let unsent = self.queue.iter().skip(begin);
+        let frames = unsent.map(|flight| flight.order.frame.as_deref().unwrap_or_default());
+        let rest = (!self.rest.is_empty()).then_some(&*self.rest);
+        let mut slices = rest.into_iter().chain(frames);
+        let mut first = slices.next().unwrap_or_default();
+        first = first.get(self.written..).unwrap_or_default();
+        let mut all = [first].into_iter().chain(slices);
+        std::array::from_fn(|_| IoSlice::new(all.next().unwrap_or_default()))
     }
 
     /// Notes that so many bytes more are written.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
-    }
-
-    /// Adds the job that is sent next. A permit is needed where there are others before it.
-    pub(super) fn send(&mut self, mut flight: Flight, permits: &Permits) -> io::Result<()> {
-        let ahead = !self.queue.is_empty();
-        flight.order.mark(ahead);
-        self.add(flight, 0);
-        if ahead {
-            permits.issue()?;
-            self.ahead += 1;
+        if !self.rest.is_empty() {
+            if self.written == self.rest.len() {
+                self.rest = Vec::new();
+                self.written = 0;
+            }
+            return;
         }
-        Ok(())
+        for flight in self.queue.iter().skip(self.queue.len() - self.unsent) {
+            let length = flight.order.frame.as_ref().map_or(0, Vec::len);
+            if self.written < length {
+                break;
+            }
+            self.written -= length;
+            self.unsent -= 1;
+        }
     }
 
-    /// Adds one of whose frame so much was written by somebody else.
-    pub(super) fn add(&mut self, flight: Flight, written: usize) {
+    /// Adds one that is to be written, once it is [permitted](Self::permit).
+    pub(super) fn push(&mut self, mut flight: Flight) {
+        let is_first = self.queue.is_empty();
+        flight.order.mark(!is_first);
         self.queue.push_back(flight);
-        self.written = written;
+        self.unsent += 1;
+        self.bare += usize::from(!is_first);
+    }
+
+    /// Issues the permits of those that were added, where they need any.
+    pub(super) fn permit(&mut self, permits: &Permits) -> io::Result<()> {
+        permits.issue(self.bare)?;
+        self.ahead += mem::take(&mut self.bare);
+        Ok(())
     }
 
     /// Takes out the first, which has ended; the next one begins.
@@ -105,9 +142,6 @@ impl Flights {
             return false;
         };
         self.passed = left;
-        if left == 0 {
-            self.rest = Vec::new();
-        }
         true
     }
 
@@ -141,41 +175,47 @@ impl Flights {
         }
     }
 
-    /// When the time of one is over, or those that wait have waited long enough.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// When the time of the first of them is over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let all = self.running().into_iter().chain(self.waiting());
-        let deadlines = all.filter_map(|flight| flight.order.deadline);
-        let first = self.queue.front().filter(|first| first.short);
-        let patience = first
-            .filter(|_| self.waiting().len() > 0)
-            .map(|first| first.began + PATIENCE);
-        deadlines.chain(patience).min()
+        all.filter_map(|flight| flight.order.deadline).min()
+    }
+
+    /// Whether those that wait have waited long enough for the one that runs.
+    pub(super) fn are_held_up(&self, now: Instant) -> bool {
+        let first = self.queue.front();
+        self.waiting().len() > 0 && first.is_some_and(|first| first.began + PATIENCE <= now)
     }
 
     /// Takes back all that the process has not begun.
     pub(super) fn take_back(&mut self, permits: &Permits, now: Instant) -> VecDeque<Flight> {
+        let are_held_up = self.are_held_up(now);
         if let Some(first) = self.queue.front_mut() {
-            first.short &= now < first.began + PATIENCE;
+            first.short &= !are_held_up;
         }
         if mem::take(&mut self.ahead) == 0 {
             return VecDeque::new();
         }
         let taken = permits.take_back().min(self.queue.len());
-        if taken > 0 {
-            self.rest = self.unwritten().unwrap_or_default().to_vec();
-            self.written = 0;
-            self.passed = taken;
+        let back = self.queue.split_off(self.queue.len() - taken);
+        // It never gets those of which nothing is written yet, and passes over the others.
+        let untouched = self.unsent.saturating_sub(usize::from(self.written > 0));
+        let unheard = untouched.min(taken);
+        self.passed = taken - unheard;
+        self.unsent -= unheard;
+        if self.unsent > 0 && self.passed > 0 {
+            let half = back.get(self.passed - 1);
+            let frame = half.and_then(|flight| flight.order.frame.as_deref().ok());
+            let rest = frame.and_then(|frame| frame.get(self.written..));
+            self.rest = rest.unwrap_or_default().to_vec();
+            (self.unsent, self.written) = (0, 0);
         }
-        self.queue.split_off(self.queue.len() - taken)
+        back
     }
 
-    /// Takes out the last one, if its frame was not written whole.
-    pub(super) fn take_unwritten(&mut self) -> Option<Flight> {
-        if self.passed > 0 {
-            return None;
-        }
-        self.unwritten()?;
-        self.queue.pop_back()
+    /// Takes out those whose frames were not written whole.
+    pub(super) fn take_unwritten(&mut self) -> VecDeque<Flight> {
+        self.queue.split_off(self.queue.len() - self.unsent)
     }
 
     /// Takes out all, in their order, for a process that is no more.
