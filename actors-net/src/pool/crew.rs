@@ -14,7 +14,7 @@ use super::order::Order;
 use crate::alarm::{alarm, poll_until};
 use crate::child::{self, Life};
 use crate::wire;
-use actors_core::__private::Outcome;
+use actors_core::__private::{Outcome, timers_apart};
 use actors_core::{JobError, Shutdown};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::future::{pending, poll_fn};
@@ -263,7 +263,7 @@ impl Worker {
         let life = life.parts();
         let mut alarm = pin!(alarm());
         // Not one of this thread: where it waits with a limit, each wait takes longer.
-        let timers = actors_core::__private::timers_apart().unwrap_or_else(Handle::current);
+        let timers = || timers_apart().unwrap_or_else(Handle::current);
         let mut tick: Option<JoinHandle<()>> = None;
         // Whether every worker can have one more than this one.
         let plenty = |flights: &Flights| shared.line.len() >= shared.workers * flights.len();
@@ -277,7 +277,7 @@ impl Worker {
             let takes = !closed && left > 0 && (flights.is_empty() || sends_ahead);
             let until = flights.deadline().into_iter().chain(doomed).min();
             if flights.are_ahead() && tick.is_none() {
-                tick = Some(timers.spawn(async { sleep(PATIENCE).await }));
+                tick = Some(timers().spawn(async { sleep(PATIENCE).await }));
             }
             let step = tokio::select! {
                 biased;
