@@ -5,6 +5,7 @@
 )]
 use crate::connection::Frame;
 use crate::dial::{Dial, LinkEvent};
+use crate::encode::FrameEncoder;
 use crate::error::{NetError, TryLinkError};
 use crate::link::Link;
 use actors_core::{
@@ -18,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 /// Asks a server that answers each request by one frame, in the order of the requests, as Redis and
 /// many line protocols do. An actor with a dialled connection.
@@ -120,9 +121,8 @@ impl<Q: Send + 'static, R: Send + 'static> Client<Q, R> {
     /// Outside of a tokio runtime.
     pub fn new<C>(dial: Dial, codec: impl FnMut() -> C + Send + 'static) -> Self
     where
-        C: Decoder<Item = R> + Encoder<Q> + Send + 'static,
-        <C as Decoder>::Error: Into<Error>,
-        <C as Encoder<Q>>::Error: Into<Error>,
+        C: Decoder<Item = R> + FrameEncoder<Q> + Send + 'static,
+        C::Error: Into<Error>,
     {
         let asking = Asking {
             waits_for_connection: dial.keeps(),

@@ -5,12 +5,13 @@
 )]
 use crate::alarm::{alarm, poll_until};
 use crate::codec::Inbound;
+use crate::encode::WriteBuffer;
 use crate::error::{NetError, Waited};
 use crate::limits::Limits;
 use crate::link::{Outbound, panic_text};
 use crate::stream::Stream;
 use actors_core::{Actor, Addr, Error, Handler, Message, TellError};
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use std::future::{Future, poll_fn};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -339,7 +340,7 @@ impl<'a> Wire<'a> {
 
     /// Writes until the links are closed and all that they sent is written.
     async fn write<A, T>(&self, outbound: &Outbound<T>, actor: &Addr<A>) -> Result<(), NetError> {
-        let mut buffer = BytesMut::new();
+        let mut buffer = WriteBuffer::new();
         while poll_fn(|cx| outbound.poll_filled(cx)).await {
             // An actor that is at work has more to send, mostly: then that is written along.
             if actor.mailbox_len() > 0 {
@@ -356,13 +357,13 @@ impl<'a> Wire<'a> {
     /// Writes the whole buffer.
     fn poll_write(
         &self,
-        buffer: &mut BytesMut,
+        buffer: &mut WriteBuffer,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), NetError>> {
         let mut stream = self.stream();
         let mut stream = Pin::new(&mut **stream);
         while !buffer.is_empty() {
-            let Poll::Ready(written) = stream.as_mut().poll_write(cx, buffer) else {
+            let Poll::Ready(written) = buffer.poll_write(stream.as_mut(), cx) else {
                 self.is_blocked();
                 return Poll::Pending;
             };
@@ -376,8 +377,6 @@ impl<'a> Wire<'a> {
                 written => buffer.advance(written),
             }
         }
-        // The whole of its room is free again.
-        buffer.clear();
         let Poll::Ready(flushed) = stream.poll_flush(cx) else {
             self.is_blocked();
             return Poll::Pending;

@@ -5,6 +5,7 @@
 )]
 use crate::codec::Inbound;
 use crate::connection::{self, End, Frame};
+use crate::encode::FrameEncoder;
 use crate::error::{NetError, Waited};
 use crate::limits::Limits;
 use crate::link::{Ends, Link, Outbound};
@@ -17,7 +18,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What a dialling actor is told of its connection.
@@ -169,10 +170,9 @@ impl Dial {
     ) -> Link<T>
     where
         A: Actor + Handler<Frame<C::Item>> + Handler<LinkEvent>,
-        C: Decoder + Encoder<T> + Send + 'static,
+        C: Decoder + FrameEncoder<T> + Send + 'static,
         C::Item: Send + 'static,
-        <C as Decoder>::Error: Into<Error>,
-        <C as Encoder<T>>::Error: Into<Error>,
+        C::Error: Into<Error>,
         T: Send + 'static,
     {
         let ends = Ends::unknown(self.connector.peer_addr());

@@ -4,10 +4,9 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
 )]
 use crate::address::NetAddr;
+use crate::encode::{FrameEncoder, WriteBuffer};
 use crate::error::{LinkError, NetError, TryLinkError};
 use crate::stream::{PeerIdentity, Stream};
-use actors_core::Error;
-use bytes::BytesMut;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +14,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
-use tokio_util::codec::Encoder;
 use tokio_util::sync::CancellationToken;
 
 /// The sending end of a connection: what frames of type `T` are written with.
@@ -183,9 +181,9 @@ struct Queue<T> {
     state: State,
     /// How often it was connected.
     connection: u64,
-    encoder: Box<dyn Encode<T> + Send>,
+    encoder: Box<dyn FrameEncoder<T> + Send>,
     /// What was encoded and not taken to be written.
-    bytes: BytesMut,
+    buffer: WriteBuffer,
     /// Whom to wake when there is something to write.
     writer: Option<Waker>,
     /// Whether somebody waits for room.
@@ -202,21 +200,6 @@ enum State {
     Closed,
 }
 
-/// An encoder whose errors have one type.
-trait Encode<T> {
-    fn encode(&mut self, frame: T, to: &mut BytesMut) -> Result<(), Error>;
-}
-
-impl<T, E> Encode<T> for E
-where
-    E: Encoder<T>,
-    E::Error: Into<Error>,
-{
-    fn encode(&mut self, frame: T, to: &mut BytesMut) -> Result<(), Error> {
-        Encoder::encode(self, frame, to).map_err(Into::into)
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A codec that panics is caught before it could leave anything half-done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -225,15 +208,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<T> Outbound<T> {
     pub(crate) fn new<E>(encoder: E, limit: usize, ends: Ends) -> Self
     where
-        E: Encoder<T> + Send + 'static,
-        E::Error: Into<Error>,
+        E: FrameEncoder<T> + Send + 'static,
     {
         Self {
             queue: Mutex::new(Queue {
                 state: State::Open,
                 connection: 0,
                 encoder: Box::new(encoder),
-                bytes: BytesMut::new(),
+                buffer: WriteBuffer::new(),
                 writer: None,
                 crowded: false,
             }),
@@ -261,22 +243,24 @@ impl<T> Outbound<T> {
         if queue.state != State::Open {
             return Err(TryLinkError::Closed(frame));
         }
-        if queue.bytes.len() >= limit {
+        if queue.buffer.len() >= limit {
             queue.crowded = true;
             return Err(TryLinkError::Full(frame));
         }
-        let Queue { encoder, bytes, .. } = &mut *queue;
-        let before = bytes.len();
-        let encoded = catch_unwind(AssertUnwindSafe(|| encoder.encode(frame, bytes)));
+        let Queue {
+            encoder, buffer, ..
+        } = &mut *queue;
+        let before = buffer.mark();
+        let encoded = catch_unwind(AssertUnwindSafe(|| encoder.encode(frame, buffer)));
         let result = match encoded {
             Ok(Ok(())) => Ok(queue.connection),
             Ok(Err(error)) => {
                 // Not half a frame.
-                bytes.truncate(before);
+                buffer.back_to(before);
                 Err(TryLinkError::Encode(error))
             }
             Err(payload) => {
-                bytes.truncate(before);
+                buffer.back_to(before);
                 let error = NetError::CodecPanicked(panic_text(&*payload));
                 let _ = self.error.set(error.clone());
                 // The encoder's state cannot be trusted any more.
@@ -325,7 +309,7 @@ impl<T> Outbound<T> {
             return;
         }
         queue.state = State::Down;
-        let left = mem::take(&mut queue.bytes);
+        let left = mem::take(&mut queue.buffer);
         drop(queue);
         drop(left);
         self.room.notify_waiters();
@@ -348,7 +332,7 @@ impl<T> Outbound<T> {
     pub(crate) fn end(&self, error: Option<NetError>) {
         let mut queue = self.lock();
         queue.state = State::Closed;
-        let left = mem::take(&mut queue.bytes);
+        let left = mem::take(&mut queue.buffer);
         let writer = queue.writer.take();
         drop(queue);
         // What was accepted and not written is not lost in silence.
@@ -370,7 +354,7 @@ impl<T> Outbound<T> {
     /// will be no more.
     pub(crate) fn poll_filled(&self, cx: &Context<'_>) -> Poll<bool> {
         let mut queue = self.lock();
-        if !queue.bytes.is_empty() {
+        if !queue.buffer.is_empty() {
             return Poll::Ready(true);
         }
         if queue.state != State::Open {
@@ -384,10 +368,10 @@ impl<T> Outbound<T> {
     }
 
     /// Takes what waits to be written, in exchange for a buffer that is empty.
-    pub(crate) fn take(&self, buffer: &mut BytesMut) {
+    pub(crate) fn take(&self, buffer: &mut WriteBuffer) {
         debug_assert!(buffer.is_empty(), "what is in it would be written later");
         let mut queue = self.lock();
-        mem::swap(&mut queue.bytes, buffer);
+        mem::swap(&mut queue.buffer, buffer);
         let crowded = mem::take(&mut queue.crowded);
         drop(queue);
         if crowded {
@@ -397,16 +381,16 @@ impl<T> Outbound<T> {
 
     /// Keeps the buffer that was written for what is sent next, unless it is large: of the two
     /// buffers a connection that is idle keeps one.
-    pub(crate) fn keep(&self, written: &mut BytesMut) {
+    pub(crate) fn keep(&self, written: &mut WriteBuffer) {
         let mut queue = self.lock();
-        if !queue.bytes.is_empty() {
+        if !queue.buffer.is_empty() {
             return;
         }
-        if queue.bytes.capacity() < written.capacity() {
-            mem::swap(&mut queue.bytes, written);
+        if queue.buffer.room() < written.room() {
+            mem::swap(&mut queue.buffer, written);
         }
-        let large = queue.bytes.capacity() > KEEP;
-        let large = large.then(|| mem::take(&mut queue.bytes));
+        let large = queue.buffer.room() > KEEP;
+        let large = large.then(|| mem::take(&mut queue.buffer));
         drop(queue);
         drop((large, mem::take(written)));
     }

@@ -7,6 +7,7 @@ use crate::accept::{Accepting, Incoming};
 use crate::address::NetAddr;
 use crate::codec::Inbound;
 use crate::connection::{self, Frame};
+use crate::encode::FrameEncoder;
 use crate::error::{NetError, Waited};
 use crate::limits::Limits;
 use crate::link::{Ends, Link, Outbound, panic_text};
@@ -21,7 +22,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -161,10 +162,9 @@ impl Binding {
         actor: impl FnMut(Link<T>) -> A + Send + 'static,
     ) -> Listener
     where
-        C: Decoder + Encoder<T> + Send + 'static,
+        C: Decoder + FrameEncoder<T> + Send + 'static,
         C::Item: Send + 'static,
-        <C as Decoder>::Error: Into<Error>,
-        <C as Encoder<T>>::Error: Into<Error>,
+        C::Error: Into<Error>,
         T: Send + 'static,
         A: Actor + Handler<Frame<C::Item>>,
     {
@@ -327,10 +327,9 @@ impl<C, M, F, T, A> Serve for Served<M, F, T, A>
 where
     M: FnMut() -> C + Send,
     F: FnMut(Link<T>) -> A + Send,
-    C: Decoder + Encoder<T> + Send + 'static,
+    C: Decoder + FrameEncoder<T> + Send + 'static,
     C::Item: Send + 'static,
-    <C as Decoder>::Error: Into<Error>,
-    <C as Encoder<T>>::Error: Into<Error>,
+    C::Error: Into<Error>,
     T: Send + 'static,
     A: Actor + Handler<Frame<C::Item>>,
 {

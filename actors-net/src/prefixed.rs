@@ -3,25 +3,27 @@
     not(test),
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)
 )]
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::error::Error;
 use std::fmt;
 use std::io;
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 /// A codec for frames of any bytes: four bytes of length, the highest first, and that many bytes.
 ///
 /// No room is made for what was announced and has not come, whatever the length says. The bytes of a
-/// frame that was read are not copied.
+/// frame are not copied: neither of one that was read, nor, from 4 KiB on, of one that is sent by a
+/// [`Link`](crate::Link). Others can write what it reads by tokio's `LengthDelimitedCodec`.
 ///
 /// ```
-/// use actors_net::LengthPrefixed;
-/// use bytes::{Bytes, BytesMut};
-/// use tokio_util::codec::{Decoder, Encoder};
+/// use actors_net::{FrameEncoder, LengthPrefixed, WriteBuffer};
+/// use bytes::Bytes;
+/// use tokio_util::codec::Decoder;
 ///
 /// let mut codec = LengthPrefixed::new(1 << 20);
-/// let mut bytes = BytesMut::new();
-/// codec.encode(Bytes::from("hello"), &mut bytes).unwrap();
+/// let mut buffer = WriteBuffer::new();
+/// codec.encode(Bytes::from("hello"), &mut buffer).unwrap();
+/// let mut bytes = buffer.bytes().clone();
 /// assert_eq!(&bytes[..], b"\0\0\0\x05hello");
 /// assert_eq!(codec.decode(&mut bytes).unwrap(), Some(Bytes::from("hello")));
 /// assert_eq!(codec.decode(&mut bytes).unwrap(), None);
@@ -41,6 +43,16 @@ impl LengthPrefixed {
         Self {
             largest: largest.min(most),
         }
+    }
+
+    /// What comes before a frame of this length.
+    pub(crate) fn header(self, length: usize) -> Result<[u8; HEADER], PrefixedError> {
+        let header = u32::try_from(length)
+            .ok()
+            .filter(|_| length <= self.largest);
+        header
+            .map(u32::to_be_bytes)
+            .ok_or_else(|| self.too_long(length))
     }
 
     fn too_long(self, length: usize) -> PrefixedError {
@@ -69,20 +81,6 @@ impl Decoder for LengthPrefixed {
         }
         from.advance(HEADER);
         Ok(Some(from.split_to(length).freeze()))
-    }
-}
-
-impl Encoder<Bytes> for LengthPrefixed {
-    type Error = PrefixedError;
-
-    fn encode(&mut self, frame: Bytes, to: &mut BytesMut) -> Result<(), PrefixedError> {
-        let length = u32::try_from(frame.len()).ok();
-        let length = length.filter(|_| frame.len() <= self.largest);
-        let length = length.ok_or_else(|| self.too_long(frame.len()))?;
-        to.reserve(HEADER + frame.len());
-        to.put_u32(length);
-        to.put(frame);
-        Ok(())
     }
 }
 

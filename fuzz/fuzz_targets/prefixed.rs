@@ -2,7 +2,6 @@
 #![no_main]
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use tokio_util::codec::Encoder;
 
 #[allow(dead_code)]
 #[path = "../../actors-net/src/prefixed.rs"]
@@ -18,9 +17,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     let mut written = BytesMut::new();
     for frame in frames {
         assert!(frame.len() <= largest.into());
-        codec()
-            .encode(frame, &mut written)
-            .expect("it is as short as when it was read");
+        let header = codec().header(frame.len());
+        written.extend(header.expect("it is as short as when it was read"));
+        written.extend(frame);
     }
     assert!(bytes.starts_with(&written));
 });

@@ -3,7 +3,7 @@
 use crate::kit::{serve, soon};
 use crate::places::Kind;
 use actors_core::{Actor, Context, Handler};
-use actors_net::{Frame, LengthPrefixed, Limits, Listener};
+use actors_net::{Error, Frame, FrameEncoder, LengthPrefixed, Limits, Listener, WriteBuffer};
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::future::pending;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
 /// Says to a program that it was started by a test, and what to do.
 const TASK: &str = "ACTORS_NET_TEST_TASK";
@@ -193,10 +193,8 @@ impl<C: Decoder> Decoder for Watched<C> {
     }
 }
 
-impl<C: Encoder<Bytes>> Encoder<Bytes> for Watched<C> {
-    type Error = C::Error;
-
-    fn encode(&mut self, frame: Bytes, to: &mut BytesMut) -> Result<(), C::Error> {
+impl<C: FrameEncoder<Bytes>> FrameEncoder<Bytes> for Watched<C> {
+    fn encode(&mut self, frame: Bytes, to: &mut WriteBuffer) -> Result<(), Error> {
         self.codec.encode(frame, to)
     }
 }

@@ -1,6 +1,7 @@
 //! One suite over all transports: frames, their order, and how the ends of a connection follow each
 //! other.
-use crate::kit::{Peer, Say, serve, soon};
+use crate::faults::{Words, word};
+use crate::kit::{Peer, Say, serve, serve_by, soon};
 use crate::places::on_all;
 use actors_core::StopReason;
 use actors_net::{CountConnections, Limits, LinkError, NetError, TryLinkError};
@@ -32,6 +33,22 @@ on_all! {
                 assert_eq!(&peer.line().await, line);
             }
         }
+        server.listener.kill();
+    }
+
+    async fn payloads_of_any_size_come_back_whole_and_in_order(kind) {
+        let (binding, place) = kind.bind();
+        let server = serve_by(binding, Limits::new(), Words::new);
+        // Large ones are written apart from what is before and after them.
+        let lengths = [3, 4_096, 60_000, 1, 4_095, 5_000, 5_000, 2];
+        let letters = ('a'..='z').cycle().zip(lengths.iter().cycle()).take(60);
+        let words = letters.map(|(letter, &length)| word(&letter.to_string().repeat(length)));
+        let sent: Vec<u8> = words.flatten().collect();
+        let (mut from, mut to) = tokio::io::split(place.connect().await);
+        let mut came = vec![0; sent.len()];
+        let (wrote, read) = tokio::join!(to.write_all(&sent), from.read_exact(&mut came));
+        wrote.and(read).expect("it listens");
+        assert!(came == sent);
         server.listener.kill();
     }
 

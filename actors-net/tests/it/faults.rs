@@ -4,19 +4,19 @@ use crate::children::Program;
 use crate::kit::{Peer, Server, serve, serve_by, soon};
 use crate::places::{Kind, Place, on_all};
 use actors_net::{
-    Client, ClientError, Dial, LengthPrefixed, Limits, Link, LinkError, Listener, NetError,
-    PrefixedError, Waited,
+    Client, ClientError, Dial, FrameEncoder, LengthPrefixed, Limits, Link, LinkError, Listener,
+    NetError, Waited, WriteBuffer,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::io::ErrorKind;
 use std::time::Duration;
-use tokio_util::codec::{Decoder, Encoder, LinesCodec};
+use tokio_util::codec::{Decoder, LinesCodec};
 
 /// Texts behind their length; panics at some.
-struct Words(LengthPrefixed);
+pub(crate) struct Words(LengthPrefixed);
 
 impl Words {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(LengthPrefixed::new(60_000))
     }
 }
@@ -34,22 +34,20 @@ impl Decoder for Words {
     }
 }
 
-impl Encoder<String> for Words {
-    type Error = PrefixedError;
-
-    fn encode(&mut self, frame: String, to: &mut BytesMut) -> Result<(), PrefixedError> {
+impl FrameEncoder<String> for Words {
+    fn encode(&mut self, frame: String, to: &mut WriteBuffer) -> Result<(), actors_core::Error> {
         assert_ne!(frame, "panic when written");
         self.0.encode(Bytes::from(frame), to)
     }
 }
 
 /// The text with its length.
-fn word(text: &str) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
+pub(crate) fn word(text: &str) -> Vec<u8> {
+    let mut buffer = WriteBuffer::new();
     Words::new()
-        .encode(text.to_owned(), &mut bytes)
+        .encode(text.to_owned(), &mut buffer)
         .expect("it is short");
-    bytes.into()
+    buffer.copy_to_bytes(buffer.len()).into()
 }
 
 /// The server's link to who came next, whose actor has started.

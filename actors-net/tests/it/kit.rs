@@ -1,13 +1,15 @@
 //! What several modules use: an actor that does as its peer says, and peers that say something.
 use crate::places::{End, Place};
 use actors_core::{Actor, Addr, Context, Handler, Message, StopReason};
-use actors_net::{Binding, CountConnections, Frame, Limits, Link, Listener, NetError};
+use actors_net::{
+    Binding, CountConnections, Frame, FrameEncoder, Limits, Link, Listener, NetError,
+};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::codec::{Decoder, Encoder, LinesCodec};
+use tokio_util::codec::{Decoder, LinesCodec};
 
 /// Fails the test instead of hanging. Under paused time that is at once when nothing can go on.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -126,9 +128,8 @@ pub(crate) fn serve_by<C>(
     codec: impl FnMut() -> C + Send + 'static,
 ) -> Server
 where
-    C: Decoder<Item = String> + Encoder<String> + Send + 'static,
-    <C as Decoder>::Error: Into<actors_core::Error>,
-    <C as Encoder<String>>::Error: Into<actors_core::Error>,
+    C: Decoder<Item = String> + FrameEncoder<String> + Send + 'static,
+    C::Error: Into<actors_core::Error>,
 {
     let (ends_tx, ends) = mpsc::unbounded_channel();
     let (links_tx, links) = mpsc::unbounded_channel();
