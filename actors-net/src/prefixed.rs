@@ -12,7 +12,7 @@ use tokio_util::codec::Decoder;
 /// A codec for frames of any bytes: four bytes of length, the highest first, and that many bytes.
 ///
 /// No room is made for what was announced and has not come, whatever the length says. The bytes of a
-/// frame are not copied: neither of one that was read, nor, from 4 KiB on, of one that is sent by a
+/// frame are not copied: neither of one that was read, nor, from 8 KiB on, of one that is sent by a
 /// [`Link`](crate::Link). Others can write what it reads by tokio's `LengthDelimitedCodec`.
 ///
 /// ```

@@ -40,7 +40,7 @@ on_all! {
         let (binding, place) = kind.bind();
         let server = serve_by(binding, Limits::new(), Words::new);
         // Large ones are written apart from what is before and after them.
-        let lengths = [3, 4_096, 60_000, 1, 4_095, 5_000, 5_000, 2];
+        let lengths = [3, 8_192, 60_000, 1, 8_191, 9_000, 9_000, 2];
         let letters = ('a'..='z').cycle().zip(lengths.iter().cycle()).take(60);
         let words = letters.map(|(letter, &length)| word(&letter.to_string().repeat(length)));
         let sent: Vec<u8> = words.flatten().collect();
