@@ -377,6 +377,17 @@ impl<R> Deferred<R> {
         }
     }
 
+    /// Ends the ask with [`AskError::NoReply`] and this reason: for an actor that stands for another
+    /// one, and knows what became of that.
+    pub fn fail(self, reason: NoReplyReason) {
+        if let Some(duty) = self.duty {
+            duty.into_duty().fail(AskError::NoReply {
+                reason,
+                may_have_run: true,
+            });
+        }
+    }
+
     /// Whether nobody waits for the answer: the asker has given up, or the message was told.
     pub fn is_cancelled(&self) -> bool {
         self.duty

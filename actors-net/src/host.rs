@@ -117,7 +117,40 @@ type Make = fn(&[u8]) -> Result<Box<dyn Hosted>, String>;
 /// Gives an actor a message with this number, or says why not.
 type Deliver = fn(&dyn Any, u64, &[u8], &Out) -> Result<(), String>;
 /// Where answers go.
-type Out = mpsc::UnboundedSender<Vec<u8>>;
+#[derive(Clone)]
+struct Out {
+    frames: mpsc::UnboundedSender<Vec<u8>>,
+    /// How long a frame may be.
+    limit: u32,
+}
+
+impl Out {
+    fn send(&self, frame: Vec<u8>) {
+        // An error: the process is about to end.
+        let _ = self.frames.send(frame);
+    }
+
+    fn reply<R: Serialize>(&self, id: u64, reply: &R) {
+        match wire::numbered(wire::DONE, id, reply) {
+            Ok(frame) if frame.len() - wire::LENGTH <= self.limit as usize => self.send(frame),
+            Ok(frame) => {
+                let (length, limit) = (frame.len(), self.limit);
+                self.lost(
+                    id,
+                    &format!("it takes {length} bytes, and the limit is {limit}"),
+                );
+            }
+            Err(error) => self.lost(id, &format!("it could not be written: {error}")),
+        }
+    }
+
+    /// There is no reply.
+    fn lost(&self, id: u64, why: &str) {
+        if let Ok(frame) = wire::numbered(wire::LOST, id, &why) {
+            self.send(frame);
+        }
+    }
+}
 
 /// An actor as a process finds it.
 #[derive(Debug)]
@@ -207,22 +240,9 @@ where
     let addr = actor.downcast_ref::<Addr<A>>().ok_or("another actor")?;
     let reply = addr.try_ask(message).map_err(|error| error.to_string())?;
     let out = out.clone();
-    reply.on_ready(move |result| {
-        let frame = match result {
-            Ok(reply) => wire::numbered(wire::DONE, id, &reply),
-            Err(error) => wire::numbered(wire::LOST, id, &error.to_string()),
-        };
-        let frame = frame.or_else(|error| {
-            wire::numbered(
-                wire::LOST,
-                id,
-                &format!("the reply could not be written: {error}"),
-            )
-        });
-        if let Ok(frame) = frame {
-            // An error: the process is about to end.
-            let _ = out.send(frame);
-        }
+    reply.on_ready(move |result| match result {
+        Ok(reply) => out.reply(id, &reply),
+        Err(error) => out.lost(id, &error.to_string()),
     });
     Ok(())
 }
@@ -252,7 +272,8 @@ pub(crate) fn host(channel: &StdUnixStream, name: &str, init: &[u8], limit: u32)
             return Ok(());
         };
         let actor: Arc<dyn Hosted> = Arc::from(actor);
-        let (out, mut answers) = mpsc::unbounded_channel::<Vec<u8>>();
+        let (frames, mut answers) = mpsc::unbounded_channel::<Vec<u8>>();
+        let out = Out { frames, limit };
         let ends = tokio::spawn({
             let (actor, out) = (Arc::clone(&actor), out.clone());
             async move {
@@ -263,7 +284,7 @@ pub(crate) fn host(channel: &StdUnixStream, name: &str, init: &[u8], limit: u32)
                     StopReason::Failed(error) => (wire::REFUSED, error.to_string()),
                     other => (wire::REFUSED, other.to_string()),
                 };
-                let _ = out.send(wire::bytes(kind, text.as_bytes()));
+                out.send(wire::bytes(kind, text.as_bytes()));
             }
         });
         let writes = tokio::spawn(async move {
@@ -314,9 +335,7 @@ fn take(entry: &ActorEntry, actor: &dyn Hosted, payload: &[u8], out: &Out) {
         Some(message) => (message.deliver)(actor.any(), id, payload, out),
         None => Err(format!("the program does not list the message `{name}`")),
     };
-    if let Err(text) = taken {
-        if let Ok(frame) = wire::numbered(wire::LOST, id, &text) {
-            let _ = out.send(frame);
-        }
+    if let Err(why) = taken {
+        out.lost(id, &why);
     }
 }

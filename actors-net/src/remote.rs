@@ -4,7 +4,7 @@ use crate::host::{Carries, ProcessActor};
 use crate::wire::{self, Setup};
 use crate::worker;
 use actors_core::{
-    Actor, Addr, Context, Deferred, Error, Handler, Message, StopReason, WorkerDied,
+    Actor, Addr, Context, Deferred, Error, Handler, Message, NoReplyReason, StopReason, WorkerDied,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,7 +43,7 @@ pub fn spawn_process<A: ProcessActor>(init: &A::Init) -> Addr<Remote<A>> {
 ///
 /// An ordinary actor: it can be spawned with options, supervised, watched. Its `started` starts the
 /// process. When the process dies it fails with [`RemoteError::Died`]; when the actor there fails or
-/// panics, so does it; asks that were not answered end with `NoReply` then.
+/// panics, so does it; asks that were not answered end with `NoReply` and that reason then.
 ///
 /// What one sender sends is handled there in that order. A message that has gone over is not
 /// withdrawn when its asker gives up, and its handler is not told.
@@ -55,6 +55,7 @@ pub struct Remote<A> {
     setup: Setup,
     fault: Option<String>,
     running: Option<Running>,
+    unanswered: Unanswered,
     actor: PhantomData<fn() -> A>,
 }
 
@@ -68,12 +69,13 @@ struct Running {
 }
 
 /// Who waits for an answer, by number.
-type Asked = Arc<Mutex<HashMap<u64, Answer>>>;
+type Unanswered = HashMap<u64, Answer>;
+type Asked = Arc<Mutex<Unanswered>>;
 
-/// Reads the reply and gives it.
-type Answer = Box<dyn FnOnce(&[u8]) + Send>;
+/// Reads the reply and gives it, or the reason why there is none.
+type Answer = Box<dyn FnOnce(Result<&[u8], NoReplyReason>) + Send>;
 
-fn lock(asked: &Asked) -> MutexGuard<'_, HashMap<u64, Answer>> {
+fn lock(asked: &Asked) -> MutexGuard<'_, Unanswered> {
     // Nothing under this lock is left half-done by a panic.
     asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -150,6 +152,7 @@ impl<A: ProcessActor> Remote<A> {
             },
             fault,
             running: None,
+            unanswered: HashMap::new(),
             actor: PhantomData,
         }
     }
@@ -187,6 +190,13 @@ impl<A: ProcessActor> Remote<A> {
     /// How much memory (address space, in bytes) the process may have. If it needs more, it aborts.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.setup.memory = Some(bytes);
+        self
+    }
+
+    /// How long a message or a reply may be, in bytes: 1 GiB unless told otherwise. One that is longer
+    /// is not sent, and its ask ends with `NoReply`.
+    pub fn frame_limit(mut self, bytes: u32) -> Self {
+        self.setup.limit = bytes;
         self
     }
 
@@ -236,18 +246,21 @@ impl<A: ProcessActor> Actor for Remote<A> {
         Ok(())
     }
 
-    async fn stopped(&mut self, _: &mut Context<Self>, _: &StopReason) {
-        let Some(running) = self.running.take() else {
-            return;
-        };
-        let stop = wire::bytes(wire::STOP, &[]);
-        let ends = async {
-            if running.frames.send(stop).await.is_ok() {
-                // Until what reads and writes has come to its end.
-                running.frames.closed().await;
-            }
-        };
-        let _ = timeout(self.stop_patience, ends).await;
+    async fn stopped(&mut self, _: &mut Context<Self>, reason: &StopReason) {
+        if let Some(running) = self.running.take() {
+            let stop = wire::bytes(wire::STOP, &[]);
+            let ends = async {
+                if running.frames.send(stop).await.is_ok() {
+                    // Until what reads and writes has come to its end.
+                    running.frames.closed().await;
+                }
+            };
+            let _ = timeout(self.stop_patience, ends).await;
+            self.unanswered = running.unanswered();
+        }
+        for (_, answer) in self.unanswered.drain() {
+            answer(Err(NoReplyReason::Stopped(reason.clone())));
+        }
     }
 }
 
@@ -268,10 +281,12 @@ where
         let asked = Arc::clone(&running.asked);
         let id = running.next;
         ctx.defer(move |reply: Deferred<M::Reply>| {
-            let answer = move |payload: &[u8]| match wire::decode(payload) {
-                Ok(value) => reply.answer(value),
-                Err(error) => tracing::warn!(%error, "a reply could not be read"),
-            };
+            let answer =
+                move |payload: Result<&[u8], NoReplyReason>| match payload.map(wire::decode) {
+                    Ok(Ok(value)) => reply.answer(value),
+                    Ok(Err(error)) => tracing::warn!(%error, "a reply could not be read"),
+                    Err(reason) => reply.fail(reason),
+                };
             lock(&asked).insert(id, Box::new(answer));
             place.send(frame);
         })
@@ -302,6 +317,10 @@ impl<A: ProcessActor> Remote<A> {
 }
 
 impl Running {
+    fn unanswered(&self) -> Unanswered {
+        std::mem::take(&mut *lock(&self.asked))
+    }
+
     /// Waits until the other side takes another message. `None`: it has ended, or takes none
     /// although the actor is to stop.
     async fn place<A: 'static>(
@@ -331,7 +350,10 @@ impl Running {
 
 impl<A: ProcessActor> Handler<Ended> for Remote<A> {
     async fn handle(&mut self, Ended(how): Ended, ctx: &mut Context<Self>) {
-        self.running = None;
+        if let Some(running) = self.running.take() {
+            // They are told once the reason is there.
+            self.unanswered = running.unanswered();
+        }
         match how {
             Ok(()) => ctx.stop_now(),
             Err(error) => ctx.fail(error),
@@ -375,9 +397,7 @@ async fn tend(
         () = writes => None,
     };
     window.close();
-    let unanswered = std::mem::take(&mut *lock(&asked));
     let died = rest.died().await;
-    drop(unanswered);
     match end {
         Some(end) => end,
         None => Err(RemoteError::Died(died)),
@@ -404,9 +424,13 @@ async fn read(
         let answer = lock(asked).remove(&id);
         window.add_permits(1);
         match answer {
-            Some(answer) if kind == wire::DONE => answer(payload),
+            Some(answer) if kind == wire::DONE => answer(Ok(payload)),
             // Dropped, it tells its asker that there is no reply.
-            unanswered => drop(unanswered),
+            unanswered => {
+                let why = wire::decode::<String>(payload).unwrap_or_default();
+                tracing::warn!(why, "there is no reply from the process of an actor");
+                drop(unanswered);
+            }
         }
     }
 }

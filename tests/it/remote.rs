@@ -32,6 +32,11 @@ impl Counter {
     }
 
     #[message(derive(Serialize, Deserialize))]
+    fn repeat(&mut self, times: usize) -> String {
+        "x".repeat(times)
+    }
+
+    #[message(derive(Serialize, Deserialize))]
     fn end(&mut self, how: String, ctx: &mut Context<Self>) {
         match &*how {
             "abort" => std::process::abort(),
@@ -61,7 +66,7 @@ impl ProcessActor for Counter {
     }
 }
 
-process_actor!(Counter: Inc, Pid, Echo, End, Brood);
+process_actor!(Counter: Inc, Pid, Echo, Repeat, End, Brood);
 
 fn remote(n: i64) -> Remote<Counter> {
     actors_net::init();
@@ -141,9 +146,17 @@ async fn a_crash_of_the_process_is_a_failure_of_the_actor() {
             .post()
             .expect("it runs");
         let behind = counter.ask(Inc { by: 1 }).post().expect("it runs");
-        let error = end.await.expect_err("it crashed");
-        assert!(matches!(error, AskError::NoReply { .. }) && error.may_have_run());
-        assert!(matches!(behind.await, Err(AskError::NoReply { .. })));
+        for ask in [end.await.map(|()| 0), behind.await] {
+            let error = ask.expect_err("it crashed");
+            assert!(error.may_have_run());
+            let AskError::NoReply { reason, .. } = error else {
+                panic!("{error:?}");
+            };
+            let NoReplyReason::Stopped(reason) = reason else {
+                panic!("{reason:?}");
+            };
+            assert!(matches!(remote_error(&reason), RemoteError::Died(_)));
+        }
         let reason = counter.stopped().await;
         let RemoteError::Died(died) = remote_error(&reason) else {
             panic!("{reason:?}");
@@ -199,7 +212,7 @@ async fn a_process_that_hangs_is_killed_in_time() {
     let AskError::NoReply { reason, .. } = error else {
         panic!("{error:?}");
     };
-    assert!(matches!(reason, NoReplyReason::ReplyDropped));
+    assert!(matches!(reason, NoReplyReason::Stopped(reason) if reason.is_normal()));
 }
 
 #[actors_core::test]
@@ -208,6 +221,19 @@ async fn a_megabyte_goes_and_comes() {
     let text = "x".repeat(1 << 20);
     let echo = counter.ask(Echo { text: text.clone() }).await;
     assert!(echo.expect("it runs") == text);
+}
+
+#[actors_core::test]
+async fn what_is_too_long_costs_its_ask_and_no_other() {
+    let counter = remote(0).frame_limit(1_000);
+    let counter = SpawnOptions::new().start(counter).await.expect("it starts");
+    let long = counter.ask(Echo {
+        text: "x".repeat(2_000),
+    });
+    assert!(matches!(long.await, Err(AskError::NoReply { .. })));
+    let long = counter.ask(Repeat { times: 2_000 });
+    assert!(matches!(long.await, Err(AskError::NoReply { .. })));
+    assert_eq!(counter.ask(Inc { by: 2 }).await.expect("it runs"), 2);
 }
 
 #[actors_core::test]
