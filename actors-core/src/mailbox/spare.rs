@@ -1,36 +1,42 @@
-//! The memory of asks that are over, which each thread keeps for its next ones.
+//! The memory of asks and large messages that are over, which threads keep for the next ones.
 //!
-//! Asks are many and live shortly: without the allocator, one takes a tenth fewer instructions. What
-//! is kept lies on shelves by its size and belongs to this thread alone, whichever thread has made
-//! it.
+//! They are many and live shortly: without the allocator, an ask takes a tenth fewer instructions,
+//! and who sends large messages from one thread to another does not meet its lock. A thread has two
+//! magazines of each size, and takes from one or puts into one, whichever thread has made it. Where
+//! both are full or empty it exchanges one at the depot, which all share: so what goes from thread to
+//! thread goes back in numbers. This is after J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Sizes are multiples of so many bytes, and at most [`SHELVES`] times as many.
-const STEP: usize = 64;
-const SHELVES: usize = 4;
+/// What is kept has one of these sizes, in bytes.
+const SIZES: [usize; 7] = [64, 128, 192, 256, 512, 1_024, 2_048];
 /// What allocators give anyway.
 const ALIGN: usize = 16;
-/// So many bytes lie on a shelf at most.
-const ROOM: usize = 128 << 10;
+/// So many bytes are in a magazine that is full.
+const MAGAZINE: usize = 16 << 10;
+/// So many magazines of each size are at the depot at most.
+const DEPOT: usize = 32;
 /// Who looks for uses of freed memory is to see that it is freed.
 const KEEPS: bool = cfg!(not(any(miri, actors_loom)));
 
 thread_local! {
-    static SPARE: Spare = const { Spare([const { Shelf::new() }; SHELVES]) };
+    static SPARE: Spare = const { Spare::new(&ALL) };
 }
+
+static ALL: Depot = Depot::new();
 
 /// Memory for a `T`.
 #[inline]
 pub(super) fn allocate<T>() -> NonNull<MaybeUninit<T>> {
-    let Some(size) = (const { size_for::<T>() }) else {
+    let Some(class) = (const { class_of::<T>() }) else {
         return NonNull::from(Box::leak(Box::new_uninit()));
     };
-    let spare = SPARE.try_with(|spare| spare.allocate(size));
+    let spare = SPARE.try_with(|spare| spare.allocate(class));
     // At its end a thread keeps nothing.
-    spare.unwrap_or_else(|_| new(size)).cast()
+    spare.unwrap_or_else(|_| new(class)).cast()
 }
 
 /// Gives it back.
@@ -39,79 +45,152 @@ pub(super) fn allocate<T>() -> NonNull<MaybeUninit<T>> {
 /// `at` comes from [`allocate`] of the same type, and is used up here.
 #[inline]
 pub(super) unsafe fn free<T>(at: NonNull<MaybeUninit<T>>) {
-    let Some(size) = (const { size_for::<T>() }) else {
+    let Some(class) = (const { class_of::<T>() }) else {
         // SAFETY: `allocate` made a box of it, by the same condition.
         drop(unsafe { Box::from_raw(at.as_ptr()) });
         return;
     };
     let at = at.cast();
-    // SAFETY: `allocate` made so many bytes of it, by the same condition.
-    let kept = SPARE.try_with(|spare| unsafe { spare.free(at, size) });
+    // SAFETY: `allocate` made it of this class, by the same condition.
+    let kept = SPARE.try_with(|spare| unsafe { spare.free(at, class) });
     if kept.is_err() {
         // SAFETY: the same, and nobody has taken it.
-        unsafe { give_back(at, size) };
+        unsafe { give_back(at, class) };
     }
 }
 
-/// How many bytes a `T` gets. `None`: it is a box of its own.
-const fn size_for<T>() -> Option<usize> {
-    let size = size_of::<T>().next_multiple_of(STEP);
-    if KEEPS && size > 0 && size <= STEP * SHELVES && align_of::<T>() <= ALIGN {
-        Some(size)
-    } else {
-        None
+/// Which of the sizes a `T` gets. `None`: it is a box of its own.
+const fn class_of<T>() -> Option<usize> {
+    let mut class = 0;
+    while KEEPS && class < SIZES.len() && size_of::<T>() > 0 && align_of::<T>() <= ALIGN {
+        if size_of::<T>() <= SIZES[class] {
+            return Some(class);
+        }
+        class += 1;
+    }
+    None
+}
+
+/// Magazines that are full, by their size.
+struct Depot([Mutex<Vec<Magazine>>; SIZES.len()]);
+
+impl Depot {
+    const fn new() -> Self {
+        Self([const { Mutex::new(Vec::new()) }; SIZES.len()])
+    }
+
+    fn of(&self, class: usize) -> MutexGuard<'_, Vec<Magazine>> {
+        // Nothing under this lock is left half-done by a panic.
+        self.0[class].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a thread keeps: the shelf `n` has what is `n + 1` steps long.
-struct Spare([Shelf; SHELVES]);
+/// What a thread keeps.
+struct Spare {
+    magazines: [Magazines; SIZES.len()],
+    depot: &'static Depot,
+}
+
+/// Two of each size: one that was just filled or emptied need not be exchanged at once.
+struct Magazines {
+    loaded: Magazine,
+    /// Full or empty.
+    other: Magazine,
+}
 
 impl Spare {
+    const fn new(depot: &'static Depot) -> Self {
+        let magazines = [const {
+            Magazines {
+                loaded: Magazine::new(),
+                other: Magazine::new(),
+            }
+        }; SIZES.len()];
+        Self { magazines, depot }
+    }
+
     #[inline]
-    fn allocate(&self, size: usize) -> NonNull<u8> {
-        self.0[size / STEP - 1].take().unwrap_or_else(|| new(size))
+    fn allocate(&self, class: usize) -> NonNull<u8> {
+        match self.magazines[class].loaded.take() {
+            Some(at) => at,
+            None => self.take_another(class),
+        }
     }
 
     /// # Safety
-    /// `at` is of this size, comes from [`allocate`](Self::allocate) or [`new`], and is used up here.
+    /// `at` is of this class, comes from [`allocate`](Self::allocate) or [`new`], and is used up here.
     #[inline]
-    unsafe fn free(&self, at: NonNull<u8>, size: usize) {
-        let shelf = &self.0[size / STEP - 1];
-        if shelf.len.get() < ROOM / size {
-            // SAFETY: by the contract; a step is longer than a pointer, and so aligned.
-            unsafe { shelf.put(at) };
-        } else {
-            // SAFETY: by the contract.
-            unsafe { give_back(at, size) };
+    unsafe fn free(&self, at: NonNull<u8>, class: usize) {
+        let Magazines { loaded, .. } = &self.magazines[class];
+        if loaded.len.get() == MAGAZINE / SIZES[class] {
+            self.make_room(class);
+        }
+        // SAFETY: by the contract; each size is longer than a pointer, and so aligned.
+        unsafe { loaded.put(at) };
+    }
+
+    /// Memory, where the loaded magazine is empty.
+    #[cold]
+    fn take_another(&self, class: usize) -> NonNull<u8> {
+        let Magazines { loaded, other } = &self.magazines[class];
+        loaded.swap(other);
+        if loaded.len.get() == 0 {
+            if let Some(full) = self.depot.of(class).pop() {
+                loaded.swap(&full);
+            }
+        }
+        loaded.take().unwrap_or_else(|| new(class))
+    }
+
+    /// Makes room, where the loaded magazine is full.
+    #[cold]
+    fn make_room(&self, class: usize) {
+        let Magazines { loaded, other } = &self.magazines[class];
+        loaded.swap(other);
+        if loaded.len.get() > 0 {
+            let full = Magazine::new();
+            full.swap(loaded);
+            let mut depot = self.depot.of(class);
+            if depot.len() < DEPOT {
+                return depot.push(full);
+            }
+            drop(depot);
+            full.empty(class);
         }
     }
 }
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        for (n, shelf) in self.0.iter().enumerate() {
-            while let Some(at) = shelf.take() {
-                // SAFETY: what lies on this shelf is so long, and was just taken from it.
-                unsafe { give_back(at, (n + 1) * STEP) };
-            }
+        for (class, Magazines { loaded, other }) in self.magazines.iter().enumerate() {
+            loaded.empty(class);
+            other.empty(class);
         }
     }
 }
 
 /// Memory of one size, which points at each other.
-struct Shelf {
+struct Magazine {
     top: Cell<Option<NonNull<Below>>>,
     len: Cell<usize>,
 }
 
 type Below = Option<NonNull<u8>>;
 
-impl Shelf {
+// SAFETY: what is in it belongs to it alone, and to no thread.
+unsafe impl Send for Magazine {}
+
+impl Magazine {
     const fn new() -> Self {
         Self {
             top: Cell::new(None),
             len: Cell::new(0),
         }
+    }
+
+    fn swap(&self, other: &Self) {
+        self.top.swap(&other.top);
+        self.len.swap(&other.len);
     }
 
     #[inline]
@@ -125,7 +204,7 @@ impl Shelf {
     }
 
     /// # Safety
-    /// `at` has room for a pointer and is aligned for one; it belongs to the shelf from now on.
+    /// `at` has room for a pointer and is aligned for one; it belongs to the magazine from now on.
     #[inline]
     unsafe fn put(&self, at: NonNull<u8>) {
         let top = at.cast::<Below>();
@@ -134,74 +213,109 @@ impl Shelf {
         self.top.set(Some(top));
         self.len.set(self.len.get() + 1);
     }
+
+    /// Gives back what is in it, which is of this class.
+    fn empty(&self, class: usize) {
+        while let Some(at) = self.take() {
+            // SAFETY: of this class, and just taken out.
+            unsafe { give_back(at, class) };
+        }
+    }
 }
 
-const fn layout(size: usize) -> Layout {
-    match Layout::from_size_align(size, ALIGN) {
+const fn layout(class: usize) -> Layout {
+    match Layout::from_size_align(SIZES[class], ALIGN) {
         Ok(layout) => layout,
-        Err(_) => panic!("it is a few steps long"),
+        Err(_) => panic!("it is not that long"),
     }
 }
 
 #[cold]
-fn new(size: usize) -> NonNull<u8> {
-    let layout = layout(size);
-    // SAFETY: at least a step long.
+fn new(class: usize) -> NonNull<u8> {
+    let layout = layout(class);
+    // SAFETY: of more than no bytes.
     let at = unsafe { alloc(layout) };
     NonNull::new(at).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 /// # Safety
-/// `at` comes from [`new`] with this size, and is used up here.
+/// `at` comes from [`new`] with this class, and is used up here.
 #[cold]
-unsafe fn give_back(at: NonNull<u8>, size: usize) {
+unsafe fn give_back(at: NonNull<u8>, class: usize) {
     // SAFETY: by the contract.
-    unsafe { dealloc(at.as_ptr(), layout(size)) };
+    unsafe { dealloc(at.as_ptr(), layout(class)) };
 }
 
 #[cfg(all(test, not(actors_loom)))]
 mod tests {
     use super::*;
 
-    fn empty() -> Spare {
-        Spare([const { Shelf::new() }; SHELVES])
-    }
-
     #[test]
     fn spare_is_what_was_freed_last() {
-        let spare = empty();
-        for size in (1..=SHELVES).map(|n| n * STEP) {
-            let (first, second) = (spare.allocate(size), spare.allocate(size));
+        static OWN: Depot = Depot::new();
+        let spare = Spare::new(&OWN);
+        for (class, size) in SIZES.into_iter().enumerate() {
+            let (first, second) = (spare.allocate(class), spare.allocate(class));
             assert_ne!(first, second);
-            // SAFETY: made above with this size.
+            // SAFETY: made above of this class.
             unsafe {
                 first.write_bytes(1, size);
                 second.write_bytes(2, size);
-                spare.free(first, size);
-                spare.free(second, size);
+                spare.free(first, class);
+                spare.free(second, class);
             }
-            assert_eq!(spare.allocate(size), second);
-            assert_eq!(spare.allocate(size), first);
-            let third = spare.allocate(size);
+            assert_eq!(spare.allocate(class), second);
+            assert_eq!(spare.allocate(class), first);
+            let third = spare.allocate(class);
             assert!(third != first && third != second);
             for at in [first, second, third] {
                 // SAFETY: as above.
-                unsafe { spare.free(at, size) };
+                unsafe { spare.free(at, class) };
             }
+        }
+    }
+
+    #[test]
+    fn spare_goes_back_to_the_thread_that_sends() {
+        static OWN: Depot = Depot::new();
+        let class = SIZES.len() - 1;
+        let (sends, takes) = (Spare::new(&OWN), Spare::new(&OWN));
+        let full = MAGAZINE / SIZES[class];
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            // As many as two magazines take, so that the third goes to the depot.
+            let sent: Vec<_> = (0..full).map(|_| sends.allocate(class)).collect();
+            seen.extend(sent.iter().copied());
+            for at in sent {
+                // SAFETY: made of this class.
+                unsafe { takes.free(at, class) };
+            }
+        }
+        assert!(seen.len() <= 4 * full, "{} were made", seen.len());
+        for full in OWN.of(class).drain(..) {
+            full.empty(class);
         }
     }
 
     #[test]
     fn spare_has_an_end() {
-        let spare = empty();
-        let size = SHELVES * STEP;
-        let room = ROOM / size;
-        let all: Vec<_> = (0..room + 10).map(|_| spare.allocate(size)).collect();
+        static OWN: Depot = Depot::new();
+        let class = SIZES.len() - 1;
+        let spare = Spare::new(&OWN);
+        let full = MAGAZINE / SIZES[class];
+        let all: Vec<_> = (0..(DEPOT + 4) * full)
+            .map(|_| spare.allocate(class))
+            .collect();
         for at in all {
-            // SAFETY: made above with this size.
-            unsafe { spare.free(at, size) };
+            // SAFETY: made above of this class.
+            unsafe { spare.free(at, class) };
         }
-        assert_eq!(spare.0[SHELVES - 1].len.get(), room);
+        assert_eq!(OWN.of(class).len(), DEPOT);
+        let Magazines { loaded, other } = &spare.magazines[class];
+        assert_eq!([loaded, other].map(|kept| kept.len.get()), [full, full]);
+        for full in OWN.of(class).drain(..) {
+            full.empty(class);
+        }
     }
 
     #[test]
@@ -210,15 +324,16 @@ mod tests {
         struct Moved(NonNull<u8>);
         // SAFETY: nobody else has it.
         unsafe impl Send for Moved {}
-        let moved = Moved(empty().allocate(STEP));
+        static OWN: Depot = Depot::new();
+        let moved = Moved(Spare::new(&OWN).allocate(0));
         let other = std::thread::spawn(move || {
             let Moved(at) = { moved };
-            let spare = empty();
-            // SAFETY: made with this size.
-            unsafe { spare.free(at, STEP) };
-            assert_eq!(spare.allocate(STEP), at);
+            let spare = Spare::new(&OWN);
+            // SAFETY: made of this class.
+            unsafe { spare.free(at, 0) };
+            assert_eq!(spare.allocate(0), at);
             // SAFETY: the same.
-            unsafe { spare.free(at, STEP) };
+            unsafe { spare.free(at, 0) };
         });
         other.join().expect("it is as told");
     }
@@ -227,11 +342,17 @@ mod tests {
     fn spare_is_not_what_is_large_or_aligned() {
         #[repr(align(32))]
         struct Aligned(#[allow(dead_code, reason = "only there for its size")] u8);
-        assert_eq!(size_for::<[u8; STEP * SHELVES + 1]>(), None);
-        assert_eq!(size_for::<Aligned>(), None);
-        assert_eq!(size_for::<()>(), None);
-        let kept = size_for::<[u64; 9]>();
-        assert_eq!(kept, KEEPS.then_some(2 * STEP));
+        assert_eq!(class_of::<[u8; 2_049]>(), None);
+        assert_eq!(class_of::<Aligned>(), None);
+        assert_eq!(class_of::<()>(), None);
+        for (bytes, class) in [
+            (class_of::<[u64; 8]>(), 0),
+            (class_of::<[u64; 9]>(), 1),
+            (class_of::<[u64; 33]>(), 4),
+            (class_of::<[u8; 2_048]>(), 6),
+        ] {
+            assert_eq!(bytes, KEEPS.then_some(class));
+        }
         let at = allocate::<Aligned>();
         assert_eq!(at.addr().get() % 32, 0);
         // SAFETY: allocated for this type.

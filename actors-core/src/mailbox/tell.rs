@@ -4,10 +4,12 @@ use super::reply::Duty;
 use super::slot::{
     Began, FutureBuf, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate,
 };
+use super::spare;
 use crate::error::AskError;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 /// A message on its way, and how it is told apart.
@@ -116,8 +118,13 @@ unsafe fn take<L>(payload: *mut Payload) -> L {
         // SAFETY: `seal` wrote an `L` here, by the same condition.
         unsafe { payload.cast::<L>().read() }
     } else {
-        // SAFETY: `seal` wrote the pointer of a `Box<L>` here, by the same condition.
-        *unsafe { Box::from_raw((*payload)[0].assume_init().cast::<L>()) }
+        // SAFETY: `seal` wrote the address of an `L` here, by the same condition, which it allocated.
+        unsafe {
+            let at = NonNull::new_unchecked((*payload)[0].assume_init()).cast::<MaybeUninit<L>>();
+            let letter = at.as_ref().assume_init_read();
+            spare::free(at);
+            letter
+        }
     }
 }
 
@@ -156,7 +163,10 @@ where
             // SAFETY: `in_slot` says that the payload has the size and the alignment for an `L`.
             unsafe { payload.as_mut_ptr().cast::<L>().write(letter) };
         } else {
-            payload[0].write(Box::into_raw(Box::new(letter)).cast());
+            let mut at = spare::allocate::<L>();
+            // SAFETY: just allocated, and nobody else has it.
+            unsafe { at.as_mut() }.write(letter);
+            payload[0].write(at.as_ptr().cast());
         }
         Slot {
             vt: const { if LOCAL { &Self::LOCAL } else { &Self::VT } },
