@@ -49,8 +49,8 @@ fn counts(work: impl AsyncFn(&Addr<Adder>)) -> (u64, u64) {
     })
 }
 
-/// What an ask takes of the allocator, and gives back: its memory is that of one before, unless it
-/// is Miri that looks for uses of freed memory.
+/// What an ask or a large tell takes of the allocator, and gives back: its memory is that of one
+/// before, unless it is Miri that looks for uses of freed memory.
 const ASK: (u64, u64) = if cfg!(miri) { (1, 1) } else { (0, 0) };
 
 #[test]
@@ -74,6 +74,28 @@ fn asks_that_are_given_up_are_freed() {
         tokio::task::yield_now().await;
     });
     assert_eq!(detached, ASK);
+}
+
+/// Larger than a slot.
+struct Load([u64; 100]);
+
+impl Message for Load {
+    type Reply = ();
+}
+
+impl Handler<Load> for Adder {
+    async fn handle(&mut self, load: Load, _ctx: &mut Context<Self>) {
+        self.total += load.0[99];
+    }
+}
+
+#[test]
+fn a_large_tell_takes_the_memory_of_one_before() {
+    let told = counts(async |addr| {
+        addr.tell(Load([1; 100])).expect("there is room");
+        tokio::task::yield_now().await;
+    });
+    assert_eq!(told, ASK);
 }
 
 #[test]
