@@ -227,6 +227,10 @@ impl Life {
         next(&mut self.reader).await
     }
 
+    pub(crate) fn permits(&self) -> &Permits {
+        &self.permits
+    }
+
     pub(crate) fn id(&self) -> Option<u32> {
         self.rest.process.child.id()
     }

@@ -1,18 +1,17 @@
 //! Permits: what a worker process needs to begin a job that was sent ahead of its turn.
 //!
-//! They are bytes in a pipe from which both sides take, without waiting. Each job that is sent ahead
-//! is preceded by one. Who wants such jobs back takes what is left in the pipe: the process finds none
+//! They are bytes in a socket from which both sides read, without waiting. Each job that is sent ahead
+//! is preceded by one. Who wants such jobs back takes what is left in the socket: the process finds none
 //! then for as many of the last ones, and passes them over. The system sees to it that no byte is
 //! taken twice, so the two sides always agree on which jobs those are.
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use rustix::pipe::{PipeFlags, pipe_with};
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 /// How many can be out at a time.
@@ -20,16 +19,18 @@ pub(crate) const MOST: usize = 8;
 
 /// The side of who sends jobs.
 pub(crate) struct Permits {
-    in_: OwnedFd,
-    out: OwnedFd,
+    in_: UnixStream,
+    out: UnixStream,
 }
 
 /// The side of the process that runs them.
-pub(crate) struct Permitted(OwnedFd);
+pub(crate) struct Permitted(UnixStream);
 
 impl Permits {
     pub(crate) fn new() -> io::Result<Self> {
-        let (out, in_) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (out, in_) = UnixStream::pair()?;
+        out.set_nonblocking(true)?;
+        in_.set_nonblocking(true)?;
         Ok(Self { in_, out })
     }
 
@@ -49,20 +50,20 @@ impl Permits {
     /// Lets so many more jobs begin.
     pub(crate) fn issue(&self, count: usize) -> io::Result<()> {
         let permits = [0; MOST];
-        match permits.get(..count) {
-            Some([]) => {}
-            // A pipe takes so few whole, or not at all.
-            Some(permits) => drop(rustix::io::write(&self.in_, permits)?),
-            None => return Err(io::ErrorKind::InvalidInput.into()),
-        }
-        Ok(())
+        let permits = permits.get(..count).ok_or(io::ErrorKind::InvalidInput)?;
+        // There is room for so few.
+        (&self.in_).write_all(permits)
     }
 
     /// Takes back those that are left; how many.
     pub(crate) fn take_back(&self) -> usize {
-        let mut taken = [0; MOST];
+        let mut permits = [0; MOST];
+        let mut taken = 0;
         // No error but that there are none.
-        rustix::io::read(&self.out, &mut taken).unwrap_or(0)
+        while let Ok(more @ 1..) = (&self.out).read(&mut permits) {
+            taken += more;
+        }
+        taken
     }
 }
 
@@ -72,7 +73,7 @@ impl Permitted {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut to = [IoSliceMut::new(&mut byte)];
-        recvmsg(channel, &mut to, &mut control, RecvFlags::empty())?;
+        retry_on_intr(|| recvmsg(channel, &mut to, &mut control, RecvFlags::empty()))?;
         let out = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
@@ -80,16 +81,16 @@ impl Permitted {
         let out = out.ok_or_else(|| io::Error::other("the channel began with something else"))?;
         // What a job starts is not to have it.
         fcntl_setfd(&out, FdFlags::CLOEXEC)?;
-        Ok(Self(out))
+        Ok(Self(UnixStream::from(out)))
     }
 
     /// Takes the permit of the job that comes next. False: it was taken back, and the job is not to
     /// begin.
     pub(crate) fn take(&self) -> io::Result<bool> {
-        match rustix::io::read(&self.0, &mut [0; 1]) {
+        match (&self.0).read(&mut [0]) {
             Ok(taken) => Ok(taken == 1),
-            Err(Errno::AGAIN) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
@@ -100,7 +101,7 @@ mod tests {
 
     fn sides() -> (Permits, Permitted) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
-        let permits = Permits::new().expect("a pipe");
+        let permits = Permits::new().expect("a pair");
         permits.share(&ours).expect("it is open");
         (permits, Permitted::receive(&theirs).expect("it was sent"))
     }
@@ -108,14 +109,14 @@ mod tests {
     #[test]
     fn each_is_taken_once() {
         let (permits, permitted) = sides();
-        assert!(!permitted.take().expect("there is a pipe"));
+        assert!(!permitted.take().expect("it is open"));
         permits.issue(3).expect("there is room");
-        assert!(permitted.take().expect("there is a pipe"));
+        assert!(permitted.take().expect("it is open"));
         assert_eq!(permits.take_back(), 2);
-        assert!(!permitted.take().expect("there is a pipe"));
+        assert!(!permitted.take().expect("it is open"));
         assert_eq!(permits.take_back(), 0);
         permits.issue(1).expect("there is room");
-        assert!(permitted.take().expect("there is a pipe"));
+        assert!(permitted.take().expect("it is open"));
     }
 
     #[test]
@@ -135,7 +136,7 @@ mod tests {
             let (begun, back) = std::thread::scope(|scope| {
                 let begun = scope.spawn(|| {
                     (0..MOST)
-                        .filter(|_| permitted.take().expect("there is a pipe"))
+                        .filter(|_| permitted.take().expect("it is open"))
                         .count()
                 });
                 let back = permits.take_back();

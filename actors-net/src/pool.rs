@@ -15,9 +15,11 @@ use desk::Desks;
 use order::{Draft, Order};
 use pace::Paces;
 use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use options::{ProcessPoolError, ProcessPoolOptions};
 
@@ -82,6 +84,10 @@ struct Shared {
     counts: Counts,
     /// How many workers have not ended for good.
     alive: watch::Sender<usize>,
+    /// How many jobs may be put back in line by the workers that have them.
+    ahead: AtomicUsize,
+    /// Told when a worker has none of them any more.
+    settled: Notify,
     /// How it is shut down; `Finish` before.
     ending: watch::Sender<Shutdown>,
     /// The processes, by worker.
@@ -113,6 +119,8 @@ impl ProcessPool {
             paces: Paces::default(),
             counts: Counts::new(workers),
             alive: watch::Sender::new(workers),
+            ahead: AtomicUsize::new(0),
+            settled: Notify::new(),
             ending: watch::Sender::new(Shutdown::Finish),
             processes: Mutex::new(vec![None; workers]),
             options,
@@ -228,6 +236,24 @@ impl Shared {
             .give(order, |worker| self.counts.began(worker, Duration::ZERO))
     }
 
+    /// Whether there are no jobs in line, and never will be.
+    fn is_over(&self) -> bool {
+        // In this order: who puts some back says so afterwards.
+        self.ahead.load(Ordering::Relaxed) == 0 && self.line.is_over()
+    }
+
+    /// Waits, where the line is over, until it is for good, or not any more.
+    async fn settled(&self) {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if self.is_over() || !self.line.is_over() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
     fn is_killed(&self) -> bool {
         *self.ending.borrow() == Shutdown::Kill
     }
@@ -235,7 +261,7 @@ impl Shared {
     fn cancel_waiting(&self) {
         for order in self.line.drain() {
             self.counts.cancelled();
-            order.fail(JobError::cancelled(false));
+            order.refuse(JobError::cancelled);
         }
     }
 }

@@ -98,8 +98,7 @@ async fn those_whose_time_is_over_never_run() {
     let limit = JobOptions::new().timeout(Duration::from_millis(20));
     let (first, behind) = crowd(&pool, &pipe, |n| {
         let job = note::job(file.clone(), n, 0);
-        pool.try_submit_with(job, limit.clone())
-            .expect("there is room")
+        pool.try_submit_with(job, limit).expect("there is room")
     })
     .await;
     for reply in behind {
@@ -140,6 +139,77 @@ async fn a_shutdown_that_cancels_what_waits_cancels_them() {
     assert!(notes(&file).is_empty());
 }
 
+/// Others that have nothing to do wait for what may come back.
+#[actors_core::test]
+async fn a_shutdown_that_finishes_all_leaves_none_behind_a_long_one() {
+    let folder = Folder::new();
+    for round in 0..10 {
+        let pool = pool(2);
+        warm(&pool, &folder.at("notes")).await;
+        let pipe = folder.pipe(&round.to_string());
+        let (first, behind) = crowd(&pool, &pipe, |_| {
+            let job = may_wait::job(String::new());
+            pool.try_submit(job).expect("there is room")
+        })
+        .await;
+        let mut shutdown = Box::pin(pool.shutdown(Shutdown::Finish));
+        assert!(kit::once(&mut shutdown).await.is_pending());
+        for reply in behind {
+            kit::soon(reply).await.expect("it ran");
+        }
+        fs::write(pipe, "go").expect("the worker reads it");
+        assert_eq!(first.await.expect("it ran"), "go");
+        shutdown.await;
+    }
+}
+
+/// Also of those whose answers were on their way.
+#[actors_core::test]
+async fn a_kill_says_of_none_that_ran_that_it_did_not() {
+    let folder = Folder::new();
+    for round in 0..40 {
+        let (file, pool) = (folder.at(&round.to_string()), pool(1 + round % 2));
+        warm(&pool, &file).await;
+        let submit = |n| {
+            let job = note::job(file.clone(), n, 0);
+            (n, pool.try_submit(job).expect("there is room"))
+        };
+        let replies: Vec<_> = (1..=200).map(submit).collect();
+        // As many as have run by then.
+        let before = 200 + 4 * round as u64;
+        until(|| pool.stats().done >= before).await;
+        pool.shutdown(Shutdown::Kill).await;
+        let noted = notes(&file);
+        for (n, reply) in replies {
+            let said_not_to = reply.await.is_err_and(|error| !error.may_have_run());
+            assert!(!said_not_to || !noted.contains(&n), "{n}");
+        }
+    }
+}
+
+#[actors_core::test]
+async fn one_that_is_not_run_again_is_said_to_have_run() {
+    #[task]
+    fn note_and_die(file: String, pipe: String) {
+        note(file, 1, 0);
+        may_wait(pipe);
+        std::process::abort();
+    }
+    let (folder, pool) = (Folder::new(), pool(1));
+    let (file, pipe) = (folder.at("notes"), folder.pipe("pipe"));
+    let job = note_and_die::job(file.clone(), pipe.clone());
+    let retried = pool.try_submit_with(job, JobOptions::new().retries(1));
+    let retried = retried.expect("there is room");
+    until(|| !notes(&file).is_empty()).await;
+    let mut shutdown = Box::pin(pool.shutdown(Shutdown::CancelPending));
+    assert!(kit::once(&mut shutdown).await.is_pending());
+    fs::write(pipe, "go").expect("the worker reads it");
+    shutdown.await;
+    let error = retried.await.expect_err("its worker has died");
+    assert!(matches!(error, JobError::Cancelled { may_have_run, .. } if may_have_run));
+    assert_eq!(notes(&file).len(), 1);
+}
+
 /// So large that the channel takes a part of it only.
 #[actors_core::test]
 async fn one_that_is_half_written_can_be_taken_back() {
@@ -153,17 +223,16 @@ async fn one_that_is_half_written_can_be_taken_back() {
         let job = may_wait_long::job(pipe.to_owned(), "x".repeat(length));
         pool.try_submit(job).expect("there is room")
     };
-    for _ in 0..100 {
-        call("", 1).await.expect("it ran");
-    }
     for round in 1..=20 {
+        for _ in 0..20 {
+            call("", 1).await.expect("it ran");
+        }
         let pipe = folder.pipe(&round.to_string());
         let first = call(&pipe, 1);
         let length = |n: usize| n * round * 5_000;
         let mut behind: Vec<_> = (1..=20).map(|n| (n, call("", length(n)))).collect();
         until(|| pool.stats().running > 0).await;
         behind.retain(|(n, _)| n % 3 != round % 3);
-        until(|| pool.stats().running == 1).await;
         fs::write(pipe, "go").expect("the worker reads it");
         assert_eq!(first.await.expect("it ran"), 1);
         for (n, reply) in behind {

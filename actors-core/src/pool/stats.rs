@@ -25,7 +25,8 @@ pub struct PoolStats {
     /// Workers that were replaced: they died, were killed for a job, or had run as many jobs as
     /// they may.
     pub replaced: u64,
-    /// How long jobs waited before they ran.
+    /// How long jobs waited before a worker got them. One that was taken back from its worker counts
+    /// each time.
     pub waited: Latency,
     /// How long jobs ran.
     pub ran: Latency,

@@ -60,6 +60,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<()> {
                     number,
                     hopeful: Arc::clone(&hopeful),
                     hopes: true,
+                    ahead: 0,
                 };
                 tokio::spawn(worker.work())
             });
@@ -71,7 +72,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> io::Result<()> {
             // What came in while they ended.
             while let Some(late) = shared.line.pop().await {
                 shared.counts.cancelled();
-                late.job.fail(JobError::cancelled(false));
+                late.job.refuse(JobError::cancelled);
             }
             shared.alive.send_replace(0);
         });
@@ -87,6 +88,8 @@ struct Worker {
     hopeful: Arc<AtomicUsize>,
     /// Whether this is one of them.
     hopes: bool,
+    /// How many jobs it has that it may put back in line.
+    ahead: usize,
 }
 
 /// Why the work with a process has ended.
@@ -142,6 +145,7 @@ impl Drop for Worker {
         drop(self.shared.desks.leave(self.number));
         // The others cannot hope for this one.
         self.hope(false);
+        self.has_ahead(0);
     }
 }
 
@@ -158,7 +162,7 @@ impl Worker {
         let program = self.shared.options.program_of_workers();
         let mut first = true;
         loop {
-            if self.shared.is_killed() || self.shared.line.is_over() {
+            if self.shared.is_killed() || self.shared.is_over() {
                 break;
             }
             if !std::mem::take(&mut first) {
@@ -191,11 +195,12 @@ impl Worker {
                         }
                         End::Killed => {
                             life.kill();
-                            self.end_killed(flights);
+                            self.end_unwanted(flights);
                             drop(life.died().await);
                             break;
                         }
                     }
+                    self.has_ahead(0);
                     if !matches!(end, End::Died) || answered > 0 {
                         // One that has worked is replaced at once.
                         delay = delays.build();
@@ -211,8 +216,7 @@ impl Worker {
                 }
             }
             let until = Instant::now() + delay.next().unwrap_or(LONGEST);
-            while Instant::now() < until && !self.shared.is_killed() && !self.shared.line.is_over()
-            {
+            while Instant::now() < until && !self.shared.is_killed() && !self.shared.is_over() {
                 // It looks up now and then, since a shutdown need not wait for it.
                 let _ = timeout(LOOK, timeout_at(until, is_killed(&mut ending))).await;
             }
@@ -220,6 +224,19 @@ impl Worker {
         self.shared
             .alive
             .send_modify(|alive| *alive = (*alive - 1).max(1));
+    }
+
+    /// Notes how many jobs it may put back in line: the others do not end before.
+    fn has_ahead(&mut self, count: usize) {
+        let before = std::mem::replace(&mut self.ahead, count);
+        if before != count {
+            self.shared
+                .ahead
+                .fetch_add(count.wrapping_sub(before), Ordering::Relaxed);
+            if count == 0 {
+                self.shared.settled.notify_waiters();
+            }
+        }
     }
 
     fn hope(&mut self, hopes: bool) {
@@ -236,10 +253,14 @@ impl Worker {
     /// No worker has a process: the jobs that wait get the reason.
     fn give_up_waiting(&self, error: child::StartError) {
         let orders = self.shared.line.drain();
-        let error = JobError::failed(error, false);
+        let text = error.to_string();
+        let unrun = JobError::failed(error, false);
         for order in orders {
             self.shared.counts.cancelled();
-            order.fail(error.clone());
+            order.refuse(|has_run| match has_run {
+                true => JobError::failed(text.clone(), true),
+                false => unrun.clone(),
+            });
         }
     }
 
@@ -253,7 +274,6 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let mut ending = shared.ending.subscribe();
         let mut left = shared.options.max_tasks.unwrap_or(u64::MAX);
-        let mut closed = false;
         // When the first job's process is to be killed, since nobody wants the job.
         let mut doomed = None;
         let channel = match life.channel() {
@@ -268,15 +288,22 @@ impl Worker {
         // Whether every worker can have one more than this one.
         let plenty = |flights: &Flights| shared.line.len() >= shared.workers * flights.len();
         loop {
-            if flights.is_empty() && (closed || left == 0) {
-                return if closed { End::Closed } else { End::Spent };
+            self.has_ahead(flights.waiting_len());
+            let over = shared.line.is_over();
+            if flights.is_empty() {
+                if shared.is_over() {
+                    return End::Closed;
+                }
+                if left == 0 {
+                    return End::Spent;
+                }
             }
             let unwritten = flights.unwritten();
             let sends_ahead =
                 doomed.is_none() && flights.are_few() && flights.has_room() && plenty(flights);
-            let takes = !closed && left > 0 && (flights.is_empty() || sends_ahead);
+            let takes = !over && left > 0 && (flights.is_empty() || sends_ahead);
             let until = flights.deadline().into_iter().chain(doomed).min();
-            if flights.are_ahead() && tick.is_none() {
+            if flights.waiting_len() > 0 && shared.workers > 1 && tick.is_none() {
                 tick = Some(timers().spawn(async { sleep(PATIENCE).await }));
             }
             let step = tokio::select! {
@@ -295,6 +322,7 @@ impl Worker {
                     Some(tick) => pin!(tick).poll(cx).map(drop),
                     None => Poll::Pending,
                 }) => Step::Tick,
+                () = shared.settled(), if over && flights.is_empty() => Step::Job(None),
                 _ = life.process.wait() => Step::Exited,
                 how = is_ending(&mut ending, flights.are_ahead()) => Step::Ending(how),
             };
@@ -342,8 +370,11 @@ impl Worker {
                         return End::Died;
                     }
                 }
-                Step::Job(None) => closed = shared.line.is_over(),
-                Step::Ending(Shutdown::Kill) => return End::Killed,
+                Step::Job(None) => {}
+                Step::Ending(Shutdown::Kill) => {
+                    self.put_back(flights.take_back(life.permits, Instant::now()));
+                    return End::Killed;
+                }
                 Step::Tick if !flights.are_held_up(Instant::now()) => tick = None,
                 Step::Cancelled | Step::TooLate | Step::Tick | Step::Ending(_) => {
                     let now = Instant::now();
@@ -351,7 +382,6 @@ impl Worker {
                     // Others run those that wait, or nobody does.
                     let back = flights.take_back(life.permits, now);
                     left += back.len() as u64;
-                    closed &= back.is_empty();
                     self.put_back(back);
                     if let Some(runs) = flights.running() {
                         if doomed.is_none() && runs.order.is_cancelled() {
@@ -395,7 +425,7 @@ impl Worker {
         let now = Instant::now();
         if order.deadline.is_some_and(|time| time <= now) {
             self.shared.counts.cancelled();
-            order.fail(JobError::timed_out(false));
+            order.refuse(JobError::timed_out);
             return None;
         }
         if let Err(error) = &mut order.frame {
@@ -406,7 +436,7 @@ impl Worker {
         }
         if !order.start() {
             self.shared.counts.cancelled();
-            order.fail(JobError::cancelled(false));
+            order.refuse(JobError::cancelled);
             return None;
         }
         let waited = now.into_std().saturating_duration_since(since);
@@ -456,7 +486,7 @@ impl Worker {
         }
     }
 
-    /// A process has died: its first job fails, or is run again.
+    /// A process has died: the job that it ran fails, or is run again.
     async fn bury(&mut self, mut life: Life, mut flights: Flights, answered: &mut u64) {
         // What it has answered before it died is there still.
         while let Ok(Some(answer)) = timeout(REST, life.next()).await {
@@ -466,23 +496,24 @@ impl Worker {
             }
             *answered += 1;
         }
+        let mut back = flights.take_back(life.permits(), Instant::now());
         let died = life.died().await;
-        let mut flights = flights.into_all();
-        if let Some(mut first) = flights.pop_front() {
-            if first.order.retries > 0 {
-                first.order.retries -= 1;
-                flights.push_front(first);
+        for mut flight in flights.into_all().into_iter().rev() {
+            if flight.order.retries > 0 {
+                flight.order.retries -= 1;
+                flight.order.has_run = true;
+                back.push_front(flight);
             } else {
                 self.shared
                     .counts
-                    .ended(self.number, Outcome::Failed, first.began.elapsed());
-                first.order.fail(JobError::WorkerDied(died));
+                    .ended(self.number, Outcome::Failed, flight.began.elapsed());
+                flight.order.fail(JobError::WorkerDied(died.clone()));
             }
         }
-        self.put_back(flights);
+        self.put_back(back);
     }
 
-    /// A process is killed for the job that it runs; those that were behind it are taken back.
+    /// A process is killed with the job that it runs; those that were behind it were taken back.
     fn end_unwanted(&self, flights: Flights) {
         for Flight { order, began, .. } in flights.into_all() {
             self.shared
@@ -493,16 +524,6 @@ impl Worker {
                 true => JobError::timed_out(true),
                 false => JobError::cancelled(true),
             });
-        }
-    }
-
-    /// The pool is killed.
-    fn end_killed(&self, flights: Flights) {
-        for (at, flight) in flights.into_all().into_iter().enumerate() {
-            self.shared
-                .counts
-                .ended(self.number, Outcome::Failed, flight.began.elapsed());
-            flight.order.fail(JobError::cancelled(at == 0));
         }
     }
 }

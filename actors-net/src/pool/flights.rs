@@ -145,9 +145,14 @@ impl Flights {
         true
     }
 
-    /// Whether some may have not begun.
+    /// Whether some can perhaps be taken back, if only the first.
     pub(super) fn are_ahead(&self) -> bool {
         self.ahead > 0
+    }
+
+    /// How many wait for the first.
+    pub(super) fn waiting_len(&self) -> usize {
+        self.waiting().len()
     }
 
     /// How many have begun, as far as is known.
@@ -215,7 +220,10 @@ impl Flights {
 
     /// Takes out those whose frames were not written whole.
     pub(super) fn take_unwritten(&mut self) -> VecDeque<Flight> {
-        self.queue.split_off(self.queue.len() - self.unsent)
+        let begin = self.queue.len() - mem::take(&mut self.unsent);
+        self.ahead = self.ahead.min(begin);
+        (self.bare, self.written) = (0, 0);
+        self.queue.split_off(begin)
     }
 
     /// Takes out all, in their order, for a process that is no more.

@@ -51,7 +51,7 @@ impl ProcessPoolOptions {
         self
     }
 
-    /// How many jobs may wait. Zero is refused when the pool is built.
+    /// How many jobs may wait, not counting those that are taken back from a worker. Zero is refused when the pool is built.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self

@@ -20,6 +20,8 @@ pub(super) struct Order {
     pub(super) deadline: Option<Instant>,
     /// How often it may be run again.
     pub(super) retries: u32,
+    /// Whether it was run before, by a worker that has died.
+    pub(super) has_run: bool,
     due: Box<dyn Due>,
 }
 
@@ -123,6 +125,7 @@ impl Draft {
             kind,
             deadline: self.deadline,
             retries: self.retries,
+            has_run: false,
             due: self.due,
         }
     }
@@ -152,7 +155,15 @@ impl Order {
 
     /// It has not begun, and goes to another worker.
     pub(super) fn unstart(&self) {
-        self.due.unstart();
+        if !self.has_run {
+            self.due.unstart();
+        }
+    }
+
+    /// Ends the job, which will not be run: with an error that is told whether it was run before.
+    pub(super) fn refuse(self, error: impl FnOnce(bool) -> JobError) {
+        let has_run = self.has_run;
+        self.fail(error(has_run));
     }
 
     /// Whether nobody waits for it any more.
