@@ -12,6 +12,7 @@ use actors_core::{
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 struct Counting;
 
@@ -56,6 +57,10 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// Tests take turns: memory that is kept goes from thread to thread, and would be counted where it
+/// comes to rest.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn asked() -> u64 {
     ASKED.with(Cell::get)
@@ -141,6 +146,7 @@ where
 
 #[actors_core::test(flavor = "current_thread")]
 async fn tell_allocates_nothing() {
+    let _turn = TURN.lock().await;
     for options in [SpawnOptions::new(), SpawnOptions::new().unbounded()] {
         let sum = options.spawn(Sum::default()).expect("it starts");
         assert_eq!(tell_all(&sum, 50, || Small([1; 3])).await, 0);
@@ -157,6 +163,7 @@ async fn tell_allocates_nothing() {
 
 #[actors_core::test(flavor = "current_thread")]
 async fn ask_allocates_once_at_most() {
+    let _turn = TURN.lock().await;
     const ASKS: u64 = 10_000;
     for options in [SpawnOptions::new(), SpawnOptions::new().unbounded()] {
         let sum = options.spawn(Sum::default()).expect("it starts");
@@ -189,6 +196,7 @@ async fn ask_allocates_once_at_most() {
 
 #[actors_core::test(flavor = "current_thread")]
 async fn idle_actor_takes_little_memory() {
+    let _turn = TURN.lock().await;
     const LIMIT: usize = 900;
     let actors = scaled(1_000_000);
     let before = bytes();
@@ -215,6 +223,7 @@ async fn idle_actor_takes_little_memory() {
 
 #[actors_core::test(flavor = "current_thread")]
 async fn asks_that_are_answered_leave_nothing() {
+    let _turn = TURN.lock().await;
     let asks = scaled(1_000_000);
     let sum = SpawnOptions::new()
         .spawn(Sum::default())
@@ -235,6 +244,7 @@ async fn asks_that_are_answered_leave_nothing() {
 
 #[actors_core::test(start_paused = true)]
 async fn asks_that_time_out_leave_nothing() {
+    let _turn = TURN.lock().await;
     let asks = scaled(1_000_000);
     let limit = Duration::from_millis(1);
     let mut before = 0;
@@ -270,6 +280,7 @@ impl Slow {
 
 #[actors_core::test(flavor = "current_thread")]
 async fn asks_that_are_dropped_half_way_leave_nothing() {
+    let _turn = TURN.lock().await;
     let asks = scaled(1_000_000);
     let sum = SpawnOptions::new()
         .spawn(Sum::default())
@@ -300,6 +311,7 @@ async fn asks_that_are_dropped_half_way_leave_nothing() {
 
 #[actors_core::test(start_paused = true)]
 async fn actors_with_timers_leave_nothing() {
+    let _turn = TURN.lock().await;
     let actors_and_timers = scaled(100_000);
     let runtime = tokio::runtime::Handle::current().metrics();
     let before = runtime.num_alive_tasks();
@@ -346,6 +358,7 @@ async fn actors_with_timers_leave_nothing() {
 /// Children that are added, do a little, and end for good, as many as a service sees in a while.
 #[actors_core::test(flavor = "current_thread")]
 async fn short_lived_children_leave_nothing() {
+    let _turn = TURN.lock().await;
     let lives = scaled(100_000);
     let app = Supervisor::new("app");
     let options = ChildOptions::new().restart(Restart::Transient);
