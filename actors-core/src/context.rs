@@ -378,7 +378,8 @@ impl<R> Deferred<R> {
     }
 
     /// Ends the ask with [`AskError::NoReply`] and this reason: for an actor that stands for another
-    /// one, and knows what became of that.
+    /// one, and knows what became of that. Does nothing where the message was told, or the asker has
+    /// given up.
     pub fn fail(self, reason: NoReplyReason) {
         if let Some(duty) = self.duty {
             duty.into_duty().fail(AskError::NoReply {
