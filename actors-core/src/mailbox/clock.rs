@@ -20,12 +20,17 @@ pub(super) fn ticks() -> u32 {
 
 #[inline]
 fn long_ticks() -> u64 {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // A model must not depend on the time.
+    #[cfg(actors_loom)]
+    {
+        1
+    }
+    #[cfg(all(target_arch = "x86_64", not(any(miri, actors_loom))))]
     {
         // SAFETY: every x86-64 processor has the time-stamp counter. Reading it has no effect.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    #[cfg(not(any(actors_loom, all(target_arch = "x86_64", not(miri)))))]
     {
         super::turn::nanos(std::time::Instant::now())
     }
