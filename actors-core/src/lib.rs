@@ -179,7 +179,6 @@ pub(crate) mod architecture {}
 #[doc(hidden)]
 pub mod __private {
     pub use crate::blocking::{block_on_this_thread, look, timers_apart};
-    pub use crate::mailbox::relay_always;
     pub use crate::pool::{Counts, Line, Outcome, Refused, Waiting};
     pub use crate::runtime::{Flavor, Launch};
 }

@@ -30,7 +30,6 @@ mod spare;
 mod node;
 mod tell;
 mod lend;
-mod relay;
 mod queue;
 mod handle;
 mod drain;
@@ -51,7 +50,6 @@ pub(crate) use handle::{
 };
 pub use queue::MailboxStats;
 pub(crate) use queue::{InLine, Queue, Refused};
-pub use relay::always as relay_always;
 pub(crate) use reply::Duty;
 pub(crate) use reply::{Abandoned, Pending, TypedDuty};
 pub(crate) use slot::{Opener, Sealed};

@@ -20,17 +20,12 @@ pub(super) fn ticks() -> u32 {
 
 #[inline]
 fn long_ticks() -> u64 {
-    // A model must not depend on the time.
-    #[cfg(actors_loom)]
-    {
-        1
-    }
-    #[cfg(all(target_arch = "x86_64", not(any(miri, actors_loom))))]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         // SAFETY: every x86-64 processor has the time-stamp counter. Reading it has no effect.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
-    #[cfg(not(any(actors_loom, all(target_arch = "x86_64", not(miri)))))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     {
         super::turn::nanos(std::time::Instant::now())
     }

@@ -5,7 +5,6 @@
 //! once [`SLICE`] has passed without a pause it lets the runtime look at timers and sockets too.
 use super::clock::{self, SLICE};
 use super::handle::{Rx, Seal, Threads, ignore_panic};
-use super::lend::Borrowed;
 use super::queue::{HAND_OVER, KILL, LEAVE, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
 use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
@@ -179,30 +178,26 @@ impl<O: Opener, X, P: Threads> Future for Drain<'_, O, X, P> {
         if let Some(end) = this.rx.extra.as_mut().and_then(|extra| extra.ended.take()) {
             return Poll::Ready(end);
         }
-        let polled = this.poll_in_turn(cx);
-        if polled.is_pending() && this.queue().lend.is_wanted() {
-            this.lay_down();
+        // One for the whole batch; `running` says what was interrupted.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.run_as_actor(cx)));
+        if this.left {
+            this.give_room();
         }
-        polled
+        // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
+        match polled {
+            Ok(Poll::Pending) => {
+                if this.queue().lend.is_wanted() {
+                    this.lay_down();
+                }
+                Poll::Pending
+            }
+            Ok(Poll::Ready(end)) => Poll::Ready(end),
+            Err(payload) => Poll::Ready(this.panicked(payload)),
+        }
     }
 }
 
 impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
-    #[inline(always)]
-    fn poll_in_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        // One for the whole batch; `running` says what was interrupted.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.run_as_actor(cx)));
-        if self.left {
-            self.give_room();
-        }
-        // Told apart here and not stored before: it mostly is `Pending`, which needs no copy.
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(end)) => Poll::Ready(end),
-            Err(payload) => Poll::Ready(self.panicked(payload)),
-        }
-    }
-
     /// The task goes to sleep: until it wakes, who asks may poll.
     #[cold]
     fn lay_down(&mut self) {
@@ -213,34 +208,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             return;
         }
         let drain = ptr::from_mut(self).cast();
-        let lend = &self.queue().lend;
-        let anchor = || self.rx.keep.anchor();
         // SAFETY: the task has the turn, as it has just polled. The drain is pinned, and takes itself
         // back when it is dropped. It is one that moves between threads: `AnyThread` is for tasks that
-        // are `Send`, and so for openers and for what is kept beside that are.
-        unsafe { lend.lay_down(drain, Self::BORROWED, anchor) };
-    }
-
-    const BORROWED: Borrowed = Borrowed {
-        run: Self::run_lent,
-        poll: Self::poll_lent,
-    };
-
-    /// Polls it in place of the task. True: the task has something to do.
-    ///
-    /// # Safety
-    /// Called by whoever has the turn, with a drain of this type.
-    unsafe fn poll_lent(drain: *mut (), cx: &mut Context<'_>) -> bool {
-        // SAFETY: this type, and nobody else uses it (contract).
-        let this = unsafe { &mut *drain.cast::<Self>() };
-        if this.has_ended() {
-            return true;
-        }
-        let Poll::Ready(end) = this.poll_in_turn(cx) else {
-            return false;
-        };
-        this.rx.extra.get_or_insert_default().ended = Some(end);
-        true
+        // are `Send`, and so for openers that are.
+        unsafe { self.queue().lend.lay_down(drain, Self::run_lent) };
     }
 
     /// Handles a message for its asker. True: the task has something to do.

@@ -7,7 +7,6 @@
 //! for all `Tx` together, held by whoever takes `addrs` from 0 to 1 until whoever takes it from 1
 //! to 0 gives it up. So copying a `Tx` counts once, and an actor whose last `Tx` is dropped can
 //! still make new ones, from the `Keep` of its `Rx`.
-use super::lend::{Anchor, Anchored};
 use super::mail::Chunk;
 use super::node::{self, Draft};
 use super::queue::{Extra, Queue, Refill, Refused};
@@ -19,7 +18,6 @@ use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
 use std::iter;
 use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop};
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
@@ -152,38 +150,6 @@ impl<X> Keep<X> {
             add_ref(&self.block().refs);
         }
         AnyTx(self.0)
-    }
-}
-
-impl<X> Keep<X> {
-    /// The mailbox, for one who forgets its types.
-    pub(super) fn anchor(&self) -> Anchor {
-        Anchor {
-            block: self.0.as_ptr().cast(),
-            by: const { &Self::ANCHORED },
-        }
-    }
-
-    const ANCHORED: Anchored = Anchored {
-        // SAFETY: as for `borrowed` (contract of `Anchored`).
-        keep: |block| mem::forget(Self::clone(&*unsafe { Self::borrowed(block) })),
-        // SAFETY: as above; and this one was counted.
-        release: |block| drop(ManuallyDrop::into_inner(unsafe { Self::borrowed(block) })),
-        // SAFETY: as above.
-        wake: |block| unsafe { Self::borrowed(block) }.queue().wake(),
-        // SAFETY: as above.
-        poll_here: |block, here| unsafe { Self::borrowed(block) }.queue().poll_here(here),
-    };
-
-    /// A `Keep` that does not count.
-    ///
-    /// # Safety
-    /// A block of this type, which is counted as long as this is used.
-    #[inline]
-    unsafe fn borrowed(block: *const ()) -> ManuallyDrop<Self> {
-        // SAFETY: a block is not at null.
-        let block = unsafe { NonNull::new_unchecked(block.cast::<Block<X>>().cast_mut()) };
-        ManuallyDrop::new(Self(block))
     }
 }
 

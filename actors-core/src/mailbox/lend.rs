@@ -1,10 +1,10 @@
-//! `Lend`: how an idle actor's drain is lent to another thread than its task's: to one that asks it
-//! something, which handles its message with it, or to a [relay](super::relay), which polls it.
+//! `Lend`: how an idle actor's drain is lent to a thread that asks it something, which handles its
+//! message with it, in place of the actor's task.
 //!
 //! Who may touch what: the drain belongs to whoever has the turn, which `owner` tells. The task has
 //! it, until it goes to sleep and lays the drain down (`LAID`). From there the task takes it up again
-//! when it is polled or dropped, or a borrower takes it (`LENT`) and lays it down again when it is
-//! done. `Lent::drain` is written by the task while it has the turn, and read by who
+//! when it is polled or dropped, or an asker takes it (`LENT`) and lays it down again when it has
+//! handled its message. `Lent::drain` is written by the task while it has the turn, and read by who
 //! has taken it. Nobody works with the drain twice at a time, so all that is said elsewhere of "the task" holds for
 //! whoever has the turn; the next one sees what the one before has done.
 //!
@@ -15,7 +15,7 @@
 //! thread; so handlers must not block, as ever. The borrower's own thread cannot wait for itself: a
 //! handler that ends its own runtime from inside ends the process.
 use super::slot::Slot;
-use super::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use super::sync::{OnceBox, UnsafeCell};
 use crate::guest::{Guest, thread_mark};
 use std::future::Future;
@@ -42,28 +42,17 @@ const LAY_DOWN: Ordering = if cfg!(actors_mutant = "relaxed_lend") {
     Ordering::Release
 };
 
-/// Nobody wants to borrow.
-const NOBODY: u8 = 0;
-/// A relay does: so many times, unless it has borrowed meanwhile.
-const RELAY: u8 = 4;
-/// Askers do: each time.
-const ASKERS: u8 = u8::MAX;
-
 /// Whose turn it is to poll a drain.
 pub(super) struct Lend {
     owner: AtomicU8,
-    /// Who has wanted to borrow: `NOBODY`, a `RELAY`, or `ASKERS`.
-    wanted: AtomicU8,
+    /// Somebody has wanted to borrow.
+    wanted: AtomicBool,
     /// Made by the task when it first lays the drain down.
     lent: OnceBox<Lent>,
 }
 
 /// What is known of a drain that was laid down.
-pub(super) struct Lent {
-    /// The mailbox that this is a part of.
-    anchor: Anchor,
-    /// Where the task first slept; it may have moved.
-    home: Home,
+struct Lent {
     drain: UnsafeCell<Laid>,
     /// The thread that has borrowed it; 0 for none.
     borrower: AtomicUsize,
@@ -81,86 +70,22 @@ unsafe impl Send for Lent {}
 #[derive(Clone, Copy)]
 struct Laid {
     drain: *mut (),
-    by: Borrowed,
+    /// Handles a message, or gives it back. True: the task has something to do. Safe to call for
+    /// who has the turn.
+    run: RunFn,
     home: Home,
 }
 
-/// What borrowers do with a drain. Safe to call for who has the turn.
-#[derive(Clone, Copy)]
-pub(super) struct Borrowed {
-    /// Handles a message, or gives it back. True: the task has something to do.
-    pub(super) run: unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>,
-    /// Polls it, as the task would. True: the task has something to do.
-    pub(super) poll: unsafe fn(*mut (), &mut Context<'_>) -> bool,
-}
+pub(super) type RunFn = unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>;
 
 /// The runtime that a task runs on, if there is one.
-pub(super) type Home = Option<runtime::Id>;
-
-/// A mailbox whose types are forgotten: its block of memory, and what is done with that.
-#[derive(Clone, Copy)]
-pub(super) struct Anchor {
-    pub(super) block: *const (),
-    pub(super) by: &'static Anchored,
-}
-
-/// All of it is safe to call with the block, while that is counted.
-pub(super) struct Anchored {
-    /// Counts one more.
-    pub(super) keep: unsafe fn(*const ()),
-    /// Counts one less, for who has counted one more.
-    pub(super) release: unsafe fn(*const ()),
-    /// Wakes the task.
-    pub(super) wake: unsafe fn(*const ()),
-    /// Polls the drain on this thread, or wakes the task. How many messages were handled.
-    pub(super) poll_here: unsafe fn(*const (), Home) -> u64,
-}
-
-/// A reference to a mailbox whose types are forgotten, and whose drain was laid down once.
-pub(super) struct Kept(Anchor);
-
-// SAFETY: it is only made of mailboxes whose `Keep` is `Send` and `Sync` (contract of `lay_down`).
-unsafe impl Send for Kept {}
-
-impl Kept {
-    /// Wakes the task.
-    pub(super) fn wake(self) {
-        // SAFETY: it is counted.
-        unsafe { (self.0.by.wake)(self.0.block) };
-    }
-
-    /// Polls the drain on this thread, or wakes the task. How many messages were handled.
-    pub(super) fn poll_here(self, here: Home) -> u64 {
-        // SAFETY: it is counted.
-        unsafe { (self.0.by.poll_here)(self.0.block, here) }
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        // SAFETY: this one was counted.
-        unsafe { (self.0.by.release)(self.0.block) };
-    }
-}
-
-impl Lent {
-    pub(super) fn home(&self) -> Home {
-        self.home
-    }
-
-    /// A reference that keeps the mailbox. Called by who keeps it, too.
-    pub(super) fn keep(&self) -> Kept {
-        // SAFETY: the caller's counts, as this is a part of the block.
-        unsafe { (self.anchor.by.keep)(self.anchor.block) };
-        Kept(self.anchor)
-    }
-}
+type Home = Option<runtime::Id>;
 
 impl Lend {
     pub(super) fn new() -> Self {
         Self {
             owner: AtomicU8::new(TASK),
-            wanted: AtomicU8::new(NOBODY),
+            wanted: AtomicBool::new(false),
             lent: OnceBox::new(),
         }
     }
@@ -175,31 +100,18 @@ impl Lend {
     /// Whether somebody would borrow the drain.
     #[inline]
     pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) != NOBODY
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// The task goes to sleep, and what it polls may be lent.
     ///
     /// # Safety
     /// Called by the task, which has the turn. The drain may be polled by any thread, and stays
-    /// where it is until [`take_back`](Self::take_back). The anchor is that of this mailbox, which any
-    /// thread may keep and use.
-    pub(super) unsafe fn lay_down(
-        &self,
-        drain: *mut (),
-        by: Borrowed,
-        anchor: impl FnOnce() -> Anchor,
-    ) {
-        let wanted = self.wanted.load(Ordering::Relaxed);
-        if wanted != ASKERS {
-            self.wanted
-                .store(wanted.saturating_sub(1), Ordering::Relaxed);
-        }
+    /// where it is until [`take_back`](Self::take_back).
+    pub(super) unsafe fn lay_down(&self, drain: *mut (), run: RunFn) {
         let home = home();
-        let laid = Laid { drain, by, home };
+        let laid = Laid { drain, run, home };
         let lent = self.lent.get_or_make(|| Lent {
-            anchor: anchor(),
-            home,
             drain: UnsafeCell::new(laid),
             borrower: AtomicUsize::new(0),
             direct: AtomicU64::new(0),
@@ -259,7 +171,7 @@ impl Lend {
         }
     }
 
-    // --- borrowers
+    // --- askers
 
     /// Whether the task sleeps and lends.
     #[cfg(test)]
@@ -269,8 +181,8 @@ impl Lend {
 
     /// From its next sleep on, the task lays the drain down.
     pub(super) fn want(&self) {
-        if self.wanted.load(Ordering::Relaxed) != ASKERS {
-            self.wanted.store(ASKERS, Ordering::Relaxed);
+        if !self.is_wanted() {
+            self.wanted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -297,88 +209,49 @@ impl Lend {
             return Err(slot);
         }
         // `Acquire` pairs with the laying down.
-        let Some(mut turn) = self.take(waker) else {
-            return Err(slot);
-        };
-        if turn.laid.home != home() || !is_idle() {
+        let taken = self
+            .owner
+            .compare_exchange(LAID, LENT, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
             return Err(slot);
         }
+        let mut back = Back {
+            lend: self,
+            waker,
+            wakes: false,
+        };
+        let Some(lent) = self.lent.get() else {
+            return Err(slot);
+        };
+        // SAFETY: the turn was taken just now.
+        let laid = lent.drain.with(|laid| unsafe { *laid });
+        if laid.home != home() || !is_idle() {
+            return Err(slot);
+        }
+        lent.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut cx = Context::from_waker(waker);
         // What is done for the asker counts as what its task does.
         let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
         // Should it panic, the task looks what is left.
-        turn.wakes = true;
+        back.wakes = true;
         // SAFETY: this thread has the turn.
-        let ran = unsafe { (turn.laid.by.run)(turn.laid.drain, slot, &mut cx) };
-        turn.wakes = *ran.as_ref().unwrap_or(&false);
+        let ran = unsafe { (laid.run)(laid.drain, slot, &mut cx) };
+        lent.borrower.store(0, Ordering::Relaxed);
+        back.wakes = *ran.as_ref().unwrap_or(&false);
         ran.map(drop)
-    }
-
-    fn want_relayed(&self) {
-        if self.wanted.load(Ordering::Relaxed) < RELAY {
-            self.wanted.store(RELAY, Ordering::Relaxed);
-        }
-    }
-
-    /// What is known of the drain, if the task sleeps and has laid it down. If not, it will do so.
-    #[inline]
-    pub(super) fn to_relay(&self) -> Option<&Lent> {
-        if self.owner.load(Ordering::Relaxed) != LAID {
-            self.want_relayed();
-            return None;
-        }
-        self.lent.get()
-    }
-
-    /// Polls the drain on this thread, or wakes the task. `here` is the thread's runtime.
-    #[inline]
-    pub(super) fn poll_here(&self, waker: &Waker, here: Home) {
-        let Some(mut turn) = self.take(waker) else {
-            waker.wake_by_ref();
-            return;
-        };
-        self.want_relayed();
-        turn.wakes = true;
-        if turn.laid.home == here {
-            // SAFETY: this thread has the turn.
-            turn.wakes =
-                unsafe { (turn.laid.by.poll)(turn.laid.drain, &mut Context::from_waker(waker)) };
-        }
-    }
-
-    /// Takes the turn, if the task sleeps and has laid the drain down.
-    #[inline]
-    fn take<'a>(&'a self, waker: &'a Waker) -> Option<Turn<'a>> {
-        let lent = self.lent.get()?;
-        // `Acquire` pairs with the laying down.
-        self.owner
-            .compare_exchange(LAID, LENT, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
-        lent.borrower.store(thread_mark(), Ordering::Relaxed);
-        Some(Turn {
-            lend: self,
-            lent,
-            // SAFETY: the turn was taken just now.
-            laid: lent.drain.with(|laid| unsafe { *laid }),
-            waker,
-            wakes: false,
-        })
     }
 }
 
-/// A borrower has the turn. Lays the drain down again when it is dropped, also by a panic.
-struct Turn<'a> {
+/// Lays the drain down again, also when what was run panics.
+struct Back<'a> {
     lend: &'a Lend,
-    lent: &'a Lent,
-    laid: Laid,
     waker: &'a Waker,
     /// The task has something to do.
     wakes: bool,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Back<'_> {
     fn drop(&mut self) {
-        self.lent.borrower.store(0, Ordering::Relaxed);
         let called = self.lend.owner.swap(LAID, LAY_DOWN) == CALLED;
         if called && !cfg!(actors_mutant = "lost_call") || self.wakes {
             self.waker.wake_by_ref();
@@ -387,7 +260,7 @@ impl Drop for Turn<'_> {
 }
 
 /// The runtime that this thread is in.
-pub(super) fn home() -> Home {
+fn home() -> Home {
     // Not kept anywhere: a task can enter another runtime, and leave it again.
     let here = runtime::Handle::try_current();
     here.ok().map(|here| here.id())

@@ -2,7 +2,6 @@
 //!
 //! Run with `--cfg actors_loom`. A lost wake-up shows as a deadlock, a data race as an access to a
 //! cell while another one lasts, a leak or a double drop as a wrong count of [`Token`]s.
-use super::relay::Relay;
 use super::*;
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
@@ -487,40 +486,6 @@ fn loom_lent_meets_drop() {
         assert!(sum.total <= 1);
         rx.finish(|| AskError::Closed, |(), _| ());
         drop(asker.join().unwrap());
-        drop(rx);
-        assert_eq!(tokens.left(), 0);
-    });
-}
-
-/// A handler tells an actor that sleeps, and then blocks its thread: the other runner polls it, or its
-/// task does.
-#[test]
-fn loom_relay_of_one_that_blocks() {
-    ::loom::model(|| {
-        let (tx, mut rx) = ends();
-        let tokens = Tokens::new();
-        tx.queue().lend.want();
-        let relay = Relay::new(None);
-        let [first, second] = Relay::runners(&relay);
-        let first = thread::spawn(move || block_on(first));
-        let teller = {
-            let (tokens, relay) = (tokens.clone(), std::sync::Arc::clone(&relay));
-            thread::spawn(move || {
-                second.in_handler(|| {
-                    assert!(add().port(&tx).tell(Add(tokens.token())).is_ok());
-                    // No other way to it is left.
-                    drop(tx);
-                });
-                // Not before: it ends the relay.
-                (second, relay)
-            })
-        };
-        let mut sum = Sum::default();
-        let end = block_on(rx.drain::<AnyThread>(&mut sum));
-        assert!(matches!(end, End::Drained));
-        assert_eq!(sum.total, 1);
-        drop(teller.join().unwrap());
-        first.join().unwrap();
         drop(rx);
         assert_eq!(tokens.left(), 0);
     });

@@ -15,10 +15,9 @@
 //! Room is counted in the lock; what the task has handled since it last held the lock is added when
 //! somebody finds no room. Those who wait for it stand in a line and sleep at a semaphore: it
 //! has a permit for each of them that was granted room, and for nobody else.
-use super::lend::{Home, Lend};
+use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
-use super::relay;
 use super::slot::Slot;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use super::sync::{OnceBox, SetOnce};
@@ -459,21 +458,10 @@ impl Queue {
             }
             self.end_idle()
         };
-        if was_idle && !relay::pass(&self.lend) {
+        if was_idle {
             self.wake();
         }
         Ok(())
-    }
-
-    /// Has the drain polled on this thread, whose runtime is `here`, or wakes the task. How many messages
-    /// were handled.
-    #[inline]
-    pub(super) fn poll_here(&self, here: Home) -> u64 {
-        let before = self.begun();
-        if let Some(waker) = self.waker.get() {
-            self.lend.poll_here(waker, here);
-        }
-        self.begun().wrapping_sub(before)
     }
 
     /// Called in the lock: whether the task has to be woken.
