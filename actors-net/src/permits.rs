@@ -95,16 +95,18 @@ impl Permitted {
     }
 }
 
+/// Both sides, in this process.
+#[cfg(test)]
+pub(crate) fn sides() -> (Permits, Permitted) {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let permits = Permits::new().expect("a pair");
+    permits.share(&ours).expect("it is open");
+    (permits, Permitted::receive(&theirs).expect("it was sent"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sides() -> (Permits, Permitted) {
-        let (ours, theirs) = UnixStream::pair().expect("a pair");
-        let permits = Permits::new().expect("a pair");
-        permits.share(&ours).expect("it is open");
-        (permits, Permitted::receive(&theirs).expect("it was sent"))
-    }
 
     #[test]
     fn each_is_taken_once() {

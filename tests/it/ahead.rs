@@ -71,40 +71,36 @@ async fn those_behind_one_that_takes_long_are_run_by_others() {
 
 #[actors_core::test]
 async fn those_that_are_cancelled_never_run() {
-    let (folder, pool) = (Folder::new(), pool(1));
-    let file = folder.at("notes");
-    warm(&pool, &file).await;
-    let pipe = folder.pipe("pipe");
-    let (first, behind) = crowd(&pool, &pipe, |n| {
-        let job = note::job(file.clone(), n, 0);
-        pool.try_submit(job).expect("there is room")
-    })
-    .await;
-    drop(behind);
-    until(|| pool.stats().running == 1).await;
-    fs::write(pipe, "go").expect("the worker reads it");
-    assert_eq!(first.await.expect("it ran"), "go");
-    pool.shutdown(Shutdown::Finish).await;
-    assert!(notes(&file).is_empty());
-    assert_eq!(pool.stats().cancelled, 20);
+    none_runs_once(JobOptions::new(), async |behind| drop(behind)).await;
 }
 
 #[actors_core::test]
 async fn those_whose_time_is_over_never_run() {
+    let limit = JobOptions::new().timeout(Duration::from_millis(20));
+    none_runs_once(limit, async |behind| {
+        for reply in behind {
+            let error = reply.await.expect_err("it waits for the first");
+            assert!(matches!(error, JobError::TimedOut { .. }), "{error:?}");
+        }
+    })
+    .await;
+}
+
+/// Of those that wait behind a long one, none runs once they were given up.
+async fn none_runs_once(
+    options: JobOptions,
+    given_up: impl AsyncFnOnce(Vec<Reply<u32, JobError>>),
+) {
     let (folder, pool) = (Folder::new(), pool(1));
     let file = folder.at("notes");
     warm(&pool, &file).await;
     let pipe = folder.pipe("pipe");
-    let limit = JobOptions::new().timeout(Duration::from_millis(20));
     let (first, behind) = crowd(&pool, &pipe, |n| {
         let job = note::job(file.clone(), n, 0);
-        pool.try_submit_with(job, limit).expect("there is room")
+        pool.try_submit_with(job, options).expect("there is room")
     })
     .await;
-    for reply in behind {
-        let error = reply.await.expect_err("it waits for the first");
-        assert!(matches!(error, JobError::TimedOut { .. }), "{error:?}");
-    }
+    given_up(behind).await;
     until(|| pool.stats().running == 1).await;
     fs::write(pipe, "go").expect("the worker reads it");
     assert_eq!(first.await.expect("it ran"), "go");
@@ -210,9 +206,9 @@ async fn one_that_is_not_run_again_is_said_to_have_run() {
     assert_eq!(notes(&file).len(), 1);
 }
 
-/// So large that the channel takes a part of it only.
+/// So large that the channel mostly takes a part of them only.
 #[actors_core::test]
-async fn one_that_is_half_written_can_be_taken_back() {
+async fn large_ones_can_be_taken_back() {
     #[task]
     fn may_wait_long(pipe: String, text: String) -> usize {
         may_wait(pipe);

@@ -231,3 +231,194 @@ impl Flights {
         self.queue
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permits::{Permitted, sides};
+    use crate::pool::order::draft;
+    use crate::task::Task;
+    use crate::wire;
+    use actors_core::{Job, JobOptions};
+
+    /// Its number, and text that makes it long.
+    struct Numbered((u32, String));
+
+    impl Job for Numbered {
+        type Output = ();
+
+        fn run(self) {}
+    }
+
+    impl Task for Numbered {
+        type Args = (u32, String);
+
+        const NAME: &'static str = "numbered";
+
+        fn args(&self) -> &Self::Args {
+            &self.0
+        }
+
+        fn from_args(args: Self::Args) -> Self {
+            Self(args)
+        }
+    }
+
+    /// The process, as far as frames and permits go.
+    struct Process {
+        permitted: Permitted,
+        channel: Vec<u8>,
+        ran: Vec<u32>,
+        /// What it answers: the number of a job that ran, or that it has passed one over.
+        answers: VecDeque<Option<u32>>,
+    }
+
+    impl Process {
+        /// Reads a job, if one has come whole, and runs it or passes it over.
+        fn step(&mut self) {
+            let Some(length) = self.channel.first_chunk() else {
+                return;
+            };
+            let length = wire::LENGTH + u32::from_le_bytes(*length) as usize;
+            if self.channel.len() < length {
+                return;
+            }
+            let frame: Vec<u8> = self.channel.drain(..length).collect();
+            let mut buffer = Vec::new();
+            let frame = wire::read(&mut &*frame, &mut buffer, u32::MAX);
+            let (kind, payload) = frame.expect("a frame").expect("one");
+            let (kind, ahead) = wire::unmark(kind);
+            let (name, args) = wire::read_job(payload).expect("a job");
+            assert_eq!((kind, name), (wire::JOB, Numbered::NAME));
+            let (number, text): (u32, String) = wire::decode(args).expect("its arguments");
+            assert!(text.chars().all(|char| char == 'x'));
+            let runs = !ahead || self.permitted.take().expect("it is open");
+            self.ran.extend(runs.then_some(number));
+            self.answers.push_back(runs.then_some(number));
+        }
+    }
+
+    /// Who sends jobs to it.
+    struct Sender {
+        permits: Permits,
+        flights: Flights,
+        sent: u32,
+        back: Vec<u32>,
+        /// How many were taken back while one of them was half-written.
+        halves: u32,
+    }
+
+    impl Sender {
+        /// Sends some, long and short, as far as there is room.
+        fn send(&mut self, rng: &mut fastrand::Rng) {
+            for _ in 0..rng.usize(1..=MOST) {
+                if !self.flights.has_room() {
+                    break;
+                }
+                let text = "x".repeat(rng.usize(..200));
+                let job = Numbered((self.sent, text));
+                let (draft, _) = draft::<()>(&JobOptions::new());
+                self.flights.push(Flight {
+                    order: draft.job(&job, u32::MAX),
+                    began: Instant::now(),
+                    short: true,
+                });
+                self.sent += 1;
+            }
+            self.flights.permit(&self.permits).expect("there is room");
+        }
+
+        /// Writes as many bytes as the channel takes.
+        fn write(&mut self, channel: &mut Vec<u8>, most: usize) {
+            let slices = self.flights.unwritten();
+            let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+            let before = channel.len();
+            channel.extend(bytes.take(most));
+            self.flights.wrote(channel.len() - before);
+        }
+
+        fn hear(&mut self, answer: Option<u32>) {
+            let Some(number) = answer else {
+                assert!(self.flights.pass(), "none was to be passed over");
+                return;
+            };
+            let flight = self.flights.land(Instant::now()).expect("it was sent");
+            assert_eq!(number_of(&flight), number);
+        }
+
+        fn take_back(&mut self) {
+            // Nobody is held up here.
+            let now = self
+                .flights
+                .queue
+                .front()
+                .map_or(Instant::now(), |first| first.began);
+            let back = self.flights.take_back(&self.permits, now);
+            self.halves += u32::from(!self.flights.rest.is_empty() && !back.is_empty());
+            self.back.extend(back.iter().map(number_of));
+        }
+    }
+
+    fn number_of(flight: &Flight) -> u32 {
+        let frame = flight.order.frame.as_deref().expect("it could be written");
+        let (_, args) = wire::read_job(&frame[wire::LENGTH + 1..]).expect("a job");
+        wire::decode::<(u32, String)>(args)
+            .expect("its arguments")
+            .0
+    }
+
+    /// Frames are written bit by bit, as a full channel takes them, and are taken back in all states:
+    /// the process reads what is whole, and each job runs or comes back.
+    #[test]
+    fn each_runs_or_comes_back() {
+        let seed = std::env::var("SEED").map_or_else(
+            |_| fastrand::u64(..),
+            |seed| seed.parse().expect("a number"),
+        );
+        println!("SEED={seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut halves = 0;
+        for _ in 0..if cfg!(miri) { 1 } else { 200 } {
+            let (permits, permitted) = sides();
+            let mut process = Process {
+                permitted,
+                channel: Vec::new(),
+                ran: Vec::new(),
+                answers: VecDeque::new(),
+            };
+            let mut sender = Sender {
+                permits,
+                flights: Flights::new(),
+                sent: 0,
+                back: Vec::new(),
+                halves: 0,
+            };
+            for _ in 0..500 {
+                match rng.u8(..6) {
+                    0 => sender.send(&mut rng),
+                    1 | 2 => sender.write(&mut process.channel, rng.usize(..400)),
+                    3 => process.step(),
+                    4 => process
+                        .answers
+                        .pop_front()
+                        .into_iter()
+                        .for_each(|answer| sender.hear(answer)),
+                    _ => sender.take_back(),
+                }
+            }
+            while !sender.flights.is_empty() {
+                sender.write(&mut process.channel, usize::MAX);
+                process.step();
+                let answers = process.answers.drain(..);
+                answers.for_each(|answer| sender.hear(answer));
+            }
+            assert!(process.channel.is_empty() && sender.flights.is_written());
+            assert!(process.ran.is_sorted());
+            let mut all = [&process.ran[..], &sender.back].concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..sender.sent));
+            halves += sender.halves;
+        }
+        assert!(halves > 0 || cfg!(miri));
+    }
+}
