@@ -164,8 +164,9 @@ pub trait Handler<M: Message>: Actor {
     /// actors with a thread of their own or an idle timeout.
     ///
     /// What differs: the handler sees the task-locals and the budget of the asker's task. An asker
-    /// that is polled while it holds a lock that the handler takes locks itself out. A handler that
-    /// drops its own runtime, which tokio refuses elsewhere, ends the process.
+    /// that is polled while it holds a lock that the handler takes locks itself out. A runtime that is
+    /// shut down waits for a handler that runs so. One that drops its own runtime, which tokio refuses
+    /// elsewhere, ends the process.
     const INLINE_ASK: bool = false;
 
     /// Handles one message.
