@@ -14,6 +14,7 @@
 //! - `--workers N` so many threads run actors, as many as there are cores unless told otherwise
 //! - `--lto` builds with link-time optimization, which takes long
 //! - `--json FILE` where the numbers go, `results.json` unless told otherwise, or `growth.json`
+//! - `--update` keeps what is there of other rows
 //! - `--from-json` measures nothing, and takes the numbers from there
 //! - `--write` fills the README's tables and draws the charts
 //! - `--smoke` one turn of a hundredth, to see that everything works; the numbers mean nothing

@@ -15,10 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(options: &Options) -> Result<Results, String> {
     let programs = build(options.lto)?;
-    let mut results = Results {
-        about: about(options),
-        lines: Vec::new(),
+    let mut results = match options.update {
+        true => Results::read(&options.json)?,
+        false => Results::default(),
     };
+    results.about = about(options);
     for row in &options.rows {
         for condition in &options.conditions {
             if *condition == Condition::Pinned && !can_pin() {
@@ -32,7 +33,7 @@ pub(crate) fn measure(options: &Options) -> Result<Results, String> {
             for size in sizes {
                 let lines = measure_row(options, &programs, row, *condition, size, &mut sides);
                 lines.iter().for_each(print);
-                results.lines.extend(lines);
+                results.put(lines);
                 // What there is, should somebody end it early.
                 results.write(&options.json)?;
             }
@@ -71,6 +72,9 @@ fn measure_row(
         .map(|part| Line::new(row, part, condition, size))
         .collect();
     for _ in 0..options.reps {
+        // None is always the first, or always follows the same one.
+        let first = sides.len().min(1);
+        sides.rotate_left(first);
         sides.retain(|side| {
             let mut command = match condition {
                 Condition::Free => Command::new(programs.join(side.package)),

@@ -17,6 +17,7 @@ pub(crate) struct Options {
     pub(crate) lto: bool,
     pub(crate) json: PathBuf,
     pub(crate) from_json: bool,
+    pub(crate) update: bool,
     pub(crate) write: bool,
 }
 
@@ -61,6 +62,7 @@ impl Options {
             lto: false,
             json: PathBuf::new(),
             from_json: false,
+            update: false,
             write: false,
         };
         while let Some(arg) = args.next() {
@@ -82,6 +84,7 @@ impl Options {
                 "--lto" => options.lto = true,
                 "--json" => json = Some(value()?.into()),
                 "--from-json" => options.from_json = true,
+                "--update" => options.update = true,
                 "--write" => options.write = true,
                 "--smoke" => smoke = true,
                 _ => return Err(format!("unknown option {arg}")),

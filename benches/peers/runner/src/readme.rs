@@ -129,25 +129,26 @@ pub(crate) fn in_any(side: &Side, lines: &[&Line]) -> bool {
 }
 
 fn not_led(text: &mut String, results: &Results) {
-    text.push_str("\n## Rows that we do not lead\n\n");
-    let mut all = true;
+    let (mut behind, mut open) = (String::new(), String::new());
     for line in &results.lines {
         for kind in [Kind::ManyThreads, Kind::OneThread, Kind::Reference] {
-            if let Some((side, ratio)) = line.worst(kind).filter(|(_, ratio)| *ratio > 1.0) {
-                all = false;
-                let _ = writeln!(
-                    text,
-                    "- {}, {}: {ratio:.2} of {}. {}",
-                    line.title,
-                    line.condition.title().to_lowercase(),
-                    side.name,
-                    reason(line, side)
-                );
-            }
+            let Some((side, ratio)) = line.worst(kind).filter(|(_, ratio)| *ratio > 1.0) else {
+                continue;
+            };
+            let condition = line.condition.title().to_lowercase();
+            let what = format!("{}, {condition}: {ratio:.2} of {}.", line.title, side.name);
+            let _ = match line.is_behind(side) {
+                true => writeln!(behind, "- {what} {}", reason(line, side)),
+                false => writeln!(open, "- {what}"),
+            };
         }
     }
-    if all {
-        text.push_str("None.\n");
+    for (title, list) in [
+        ("Rows that we do not lead", behind),
+        ("Rows where the turns do not agree on who leads", open),
+    ] {
+        let list = if list.is_empty() { "None.\n" } else { &list };
+        let _ = write!(text, "\n## {title}\n\n{list}");
     }
 }
 

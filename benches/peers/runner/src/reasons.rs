@@ -1,38 +1,46 @@
 //! Why a row is not led, where it is not. What no profile has shown is called likely.
 use crate::options::Condition;
 use crate::results::Line;
-use crate::sides::{Kind, Side};
+use crate::sides::{Side, ours_on_one_thread};
 
-pub(crate) fn reason(line: &Line, side: &Side) -> &'static str {
-    let (_, least, most) = line.ratio(side).unwrap_or_default();
+pub(crate) fn reason(line: &Line, side: &Side) -> String {
     let is_latency = line.row.starts_with("latency");
-    match (&*line.row, side.kind) {
-        _ if is_latency && most > 10.0 * least => {
-            "The turns differ more than tenfold: what else the machine did at that time decides."
+    let is_pinned = line.condition == Condition::Pinned;
+    let why = match &*line.row {
+        "tell-64B" | "tell-1024B" => {
+            "Likely that the producer runs ahead of the actor on another thread, so that many messages \
+             lie in memory, each in a place of its own; on one thread they take turns."
         }
-        ("latency-500k", _) if line.condition == Condition::Pinned && most > 5.0 => {
-            "The sender and two worker threads take turns on the one core, and a message waits for \
-             its thread's turn. So it is with all that run on tokio's threads, the bare task too; \
-             with one thread there is one to wait for: compare `ours, one thread`."
-        }
-        _ if least <= 1.0 && most >= 1.0 => "Within the spread: the turns do not agree on it.",
-        ("tell-64B" | "tell-1024B", _) => {
-            "A message of more than 24 bytes is boxed: by the profile, the allocator takes two fifths \
-             of 64 bytes, and with the copy half of 1,024. Where another thread frees what one has \
-             allocated, that is dear; compare `ours, one thread`."
-        }
-        ("live-once" | "fork-join", _) => {
+        "live-once" | "fork-join" => {
             "By the profile, a third of fork-join is threads that wait for the lock of glibc's \
              allocator: one makes the actors and the other ends them. Entering an actor among the \
              live and taking it out is 8 %."
         }
-        ("idle", _) => "What its cell holds beside the mailbox: names, watchers, counts, states.",
-        (_, Kind::OneThread) => {
-            "Likely that one arbiter takes no lock and wakes no thread; compare `ours, one thread`."
+        "idle" => "What its cell holds beside the mailbox: names, watchers, counts, states.",
+        "latency-500k" if is_pinned => {
+            "The core has a quarter more to do than it can, mostly to switch threads. So in all of them \
+             messages wait for the end of the sender's time slice, as p99 shows; that begins a little \
+             below the middle of them or above it."
+        }
+        _ if is_latency && is_pinned => {
+            "The sender and two worker threads take turns on the one core, and a message waits for \
+             its thread's turn."
         }
         _ if is_latency => {
             "Likely the wake-up of a worker thread, which tokio makes for all alike."
         }
+        "ring" | "ping-pong" | "philosophers" | "dictionary" | "buffer" if !is_pinned => {
+            "tokio polls what a handler wakes on the same thread three times in a row, then wakes \
+             another thread for it ([why it stays so](../../DESIGN.md#\
+             why-is-an-actor-that-a-handler-tells-not-polled-on-the-spot))."
+        }
+        "buffer" => {
+            "Likely that producers and consumers take turns less often where two threads share the core."
+        }
         _ => "Not looked into yet.",
-    }
+    };
+    let alike = side.package == "peers-actix";
+    let alike = line.ratio_of(ours_on_one_thread(), side).filter(|_| alike);
+    let alike = alike.map(|(ratio, ..)| format!(" `ours, one thread`: {ratio:.2}."));
+    format!("{why}{}", alike.unwrap_or_default())
 }

@@ -61,8 +61,25 @@ impl Line {
 
     /// Ours as a share of this side: the median of the turns, the least and the greatest.
     pub(crate) fn ratio(&self, side: &Side) -> Option<(f64, f64, f64)> {
-        let turns = self.turns(ours()).iter().zip(self.turns(side));
-        let ratios: Vec<f64> = turns.map(|(ours, theirs)| ours / theirs).collect();
+        self.ratio_of(ours(), side)
+    }
+
+    /// Whether all turns but one in seven say that ours takes longer than this side.
+    pub(crate) fn is_behind(&self, side: &Side) -> bool {
+        let ratios = self.ratios(ours(), side);
+        let others = ratios.iter().filter(|ratio| **ratio <= 1.0).count();
+        others * 7 <= ratios.len()
+    }
+
+    /// One side as a share of another, turn by turn.
+    fn ratios(&self, side: &Side, other: &Side) -> Vec<f64> {
+        let turns = self.turns(side).iter().zip(self.turns(other));
+        turns.map(|(one, other)| one / other).collect()
+    }
+
+    /// One side as a share of another.
+    pub(crate) fn ratio_of(&self, side: &Side, other: &Side) -> Option<(f64, f64, f64)> {
+        let ratios = self.ratios(side, other);
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(0.0, f64::max);
         Some((median(ratios)?, least, most))
@@ -97,6 +114,18 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 impl Results {
+    /// Adds what was measured of a row, in the place of what there was of it.
+    pub(crate) fn put(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            let same =
+                |old: &&mut Line| (&old.title, old.condition) == (&line.title, line.condition);
+            match self.lines.iter_mut().find(same) {
+                Some(old) => *old = line,
+                None => self.lines.push(line),
+            }
+        }
+    }
+
     /// The points of a row of how cost grows, with all cores free.
     pub(crate) fn of_growth(&self, row: &Row) -> impl Iterator<Item = &Line> {
         let lines = self.lines.iter();

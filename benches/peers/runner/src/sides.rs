@@ -144,3 +144,8 @@ impl Side {
 pub(crate) fn ours() -> &'static Side {
     &SIDES[0]
 }
+
+/// The same, as it is compared with what runs on one thread.
+pub(crate) fn ours_on_one_thread() -> &'static Side {
+    &SIDES[1]
+}
