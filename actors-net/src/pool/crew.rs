@@ -345,10 +345,7 @@ impl Worker {
                     }
                     *answered += 1;
                 }
-                Step::Answer(None) | Step::Exited => return End::Died,
-                Step::Wrote(Ok(0) | Err(_)) => {
-                    // It never got all of the job.
-                    self.put_back(flights.take_unwritten());
+                Step::Answer(None) | Step::Exited | Step::Wrote(Ok(0) | Err(_)) => {
                     return End::Died;
                 }
                 Step::Wrote(Ok(bytes)) => flights.wrote(bytes),
@@ -366,7 +363,7 @@ impl Worker {
                         }
                     }
                     if flights.permit(life.permits).is_err() {
-                        self.put_back(flights.take_unwritten());
+                        self.put_back(flights.take_bare());
                         return End::Died;
                     }
                 }
@@ -496,7 +493,7 @@ impl Worker {
             }
             *answered += 1;
         }
-        let mut back = flights.take_back(life.permits(), Instant::now());
+        let mut back = flights.salvage(life.permits(), Instant::now());
         let died = life.died().await;
         for mut flight in flights.into_all().into_iter().rev() {
             if flight.order.retries > 0 {

@@ -218,12 +218,24 @@ impl Flights {
         back
     }
 
-    /// Takes out those whose frames were not written whole.
-    pub(super) fn take_unwritten(&mut self) -> VecDeque<Flight> {
-        let begin = self.queue.len() - mem::take(&mut self.unsent);
-        self.ahead = self.ahead.min(begin);
-        (self.bare, self.written) = (0, 0);
-        self.queue.split_off(begin)
+    /// Takes out those that have no permits, and could not be given any.
+    pub(super) fn take_bare(&mut self) -> VecDeque<Flight> {
+        let bare = mem::take(&mut self.bare);
+        self.unsent -= bare;
+        self.queue.split_off(self.queue.len() - bare)
+    }
+
+    /// Takes out all that a process has not begun that is no more. One of which it has got a part counts
+    /// as begun: that may be what has ended it.
+    pub(super) fn salvage(&mut self, permits: &Permits, now: Instant) -> VecDeque<Flight> {
+        let mut back = self.take_back(permits, now);
+        // What is left of these needed no permit: the first, if none of it is written.
+        let unheard = self.unsent.saturating_sub(usize::from(self.written > 0));
+        self.unsent -= unheard;
+        for flight in self.queue.drain(self.queue.len() - unheard..).rev() {
+            back.push_front(flight);
+        }
+        back
     }
 
     /// Takes out all, in their order, for a process that is no more.
@@ -306,6 +318,8 @@ mod tests {
         back: Vec<u32>,
         /// How many were taken back while one of them was half-written.
         halves: u32,
+        /// What a process had that is no more, and was not taken back.
+        lost: Vec<u32>,
     }
 
     impl Sender {
@@ -357,6 +371,24 @@ mod tests {
             self.halves += u32::from(!self.flights.rest.is_empty() && !back.is_empty());
             self.back.extend(back.iter().map(number_of));
         }
+
+        /// The process dies, perhaps before it has answered the last one, and there is another one.
+        fn bury(&mut self, process: &mut Process, has_answered: bool) {
+            if !has_answered {
+                process.answers.pop_back();
+            }
+            for answer in process.answers.drain(..).map_while(|answer| answer) {
+                self.hear(Some(answer));
+            }
+            let mut flights = std::mem::replace(&mut self.flights, Flights::new());
+            let back = flights.salvage(&self.permits, Instant::now());
+            self.back.extend(back.iter().map(number_of));
+            let left = flights.into_all();
+            assert!(left.len() <= 1, "{} may have begun", left.len());
+            self.lost.extend(left.iter().map(number_of));
+            (self.permits, process.permitted) = sides();
+            process.channel.clear();
+        }
     }
 
     fn number_of(flight: &Flight) -> u32 {
@@ -367,8 +399,9 @@ mod tests {
             .0
     }
 
-    /// Frames are written bit by bit, as a full channel takes them, and are taken back in all states:
-    /// the process reads what is whole, and each job runs or comes back.
+    /// Frames are written bit by bit, as a full channel takes them, and are taken back in all states, in which
+    /// processes die, too: each reads what is whole, and each job runs or comes back; but for one of each
+    /// process that has died.
     #[test]
     fn each_runs_or_comes_back() {
         let seed = std::env::var("SEED").map_or_else(
@@ -392,18 +425,19 @@ mod tests {
                 sent: 0,
                 back: Vec::new(),
                 halves: 0,
+                lost: Vec::new(),
             };
             for _ in 0..500 {
-                match rng.u8(..6) {
-                    0 => sender.send(&mut rng),
-                    1 | 2 => sender.write(&mut process.channel, rng.usize(..400)),
-                    3 => process.step(),
-                    4 => process
-                        .answers
-                        .pop_front()
-                        .into_iter()
-                        .for_each(|answer| sender.hear(answer)),
-                    _ => sender.take_back(),
+                match rng.u8(..50) {
+                    0..8 => sender.send(&mut rng),
+                    8..24 => sender.write(&mut process.channel, rng.usize(..400)),
+                    24..32 => process.step(),
+                    32..40 => {
+                        let answer = process.answers.pop_front();
+                        answer.into_iter().for_each(|answer| sender.hear(answer));
+                    }
+                    40..48 => sender.take_back(),
+                    _ => sender.bury(&mut process, rng.bool()),
                 }
             }
             while !sender.flights.is_empty() {
@@ -414,7 +448,10 @@ mod tests {
             }
             assert!(process.channel.is_empty() && sender.flights.is_written());
             assert!(process.ran.is_sorted());
+            // What was lost may have run.
+            let lost = sender.lost.into_iter().filter(|n| !process.ran.contains(n));
             let mut all = [&process.ran[..], &sender.back].concat();
+            all.extend(lost);
             all.sort_unstable();
             assert!(all.into_iter().eq(0..sender.sent));
             halves += sender.halves;
