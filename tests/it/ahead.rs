@@ -1,7 +1,7 @@
 //! Jobs that are sent to a worker process before it has answered the last one: they are taken back
 //! when that takes long, or when nobody wants them.
 use crate::kit::{self, Folder, Rng};
-use crate::processes::{note, notes, pool};
+use crate::processes::{kill, note, notes, pool};
 use actors_net::{JobError, JobOptions, Pool, ProcessPool, Reply, Shutdown, task};
 use std::fs;
 use std::time::Duration;
@@ -204,6 +204,35 @@ async fn one_that_is_not_run_again_is_said_to_have_run() {
     let error = retried.await.expect_err("its worker has died");
     assert!(matches!(error, JobError::Cancelled { may_have_run, .. } if may_have_run));
     assert_eq!(notes(&file).len(), 1);
+}
+
+/// Others are sent ahead while its worker dies, and cannot be written.
+#[actors_core::test]
+async fn one_that_dies_with_its_worker_is_not_run_again() {
+    let mut rng = Rng::seeded();
+    let (folder, pool) = (Folder::new(), pool(1));
+    warm(&pool, &folder.at("notes")).await;
+    for round in 0..100 {
+        let file = folder.at(&round.to_string());
+        let submit = |n, spin| {
+            let job = note::job(file.clone(), n, spin);
+            pool.try_submit(job).expect("there is room")
+        };
+        let dies = submit(0, 1_000_000_000);
+        until(|| !notes(&file).is_empty()).await;
+        kill(pool.worker_ids()[0]);
+        // It takes a moment to die.
+        for _ in 0..rng.below(100_000) {
+            std::hint::spin_loop();
+        }
+        let others: Vec<_> = (1..8).map(|n| submit(n, 0)).collect();
+        let error = dies.await.expect_err("it was killed");
+        assert!(matches!(error, JobError::WorkerDied(_)), "{error:?}");
+        for other in others {
+            kit::soon(other).await.expect("another worker runs it");
+        }
+        assert!(notes(&file).into_iter().eq(0..8), "{:?}", notes(&file));
+    }
 }
 
 /// So large that the channel mostly takes a part of them only.

@@ -664,7 +664,7 @@ fn process(id: u32) -> Pid {
     Pid::from_raw(i32::try_from(id).expect("small")).expect("not zero")
 }
 
-fn kill(id: u32) {
+pub(crate) fn kill(id: u32) {
     // It may have ended by itself.
     let _ = kill_process(process(id), Signal::KILL);
 }
