@@ -137,10 +137,11 @@ fn not_led(text: &mut String, results: &Results) {
             };
             let condition = line.condition.title().to_lowercase();
             let what = format!("{}, {condition}: {ratio:.2} of {}.", line.title, side.name);
-            let _ = match line.is_behind(side) {
-                true => writeln!(behind, "- {what} {}", reason(line, side)),
-                false => writeln!(open, "- {what}"),
+            let list = match line.is_behind(side) {
+                true => &mut behind,
+                false => &mut open,
             };
+            let _ = writeln!(list, "- {what} {}", reason(line, side));
         }
     }
     for (title, list) in [

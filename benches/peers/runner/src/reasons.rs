@@ -8,9 +8,9 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
     let is_pinned = line.condition == Condition::Pinned;
     let why = match &*line.row {
         "tell-64B" | "tell-1024B" => {
-            "By the profile, three tenths of 1,024 bytes is copying, and as much is memory that is new \
-             from the system: a producer on another thread runs ahead by what a time slice lets it, and \
-             all of that lies in memory. On one thread they take turns."
+            "By one short profile of 1,024 bytes on one core, three tenths are copying and half is in the \
+             kernel, much of it for new memory. Likely that a producer on another thread runs ahead, and \
+             all of that lies in memory; on one thread they take turns."
         }
         "live-once" | "fork-join" => {
             "By the profile, a third of fork-join is threads that wait for the lock of glibc's \
@@ -19,9 +19,9 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
         }
         "idle" => "What its cell holds beside the mailbox: names, watchers, counts, states.",
         "latency-500k" if is_pinned => {
-            "The core has a quarter more to do than it can, mostly to switch threads. So in all of them \
-             messages wait for the end of the sender's time slice, as p99 shows; that begins a little \
-             below the middle of them or above it."
+            "The processor time is a quarter more than the time in which messages are due. Likely that \
+             in all of them messages wait for the end of the sender's time slice, as p99 suggests, and \
+             that this begins a little below the middle of them or above it."
         }
         _ if is_latency && is_pinned => {
             "The sender and two worker threads take turns on the one core, and a message waits for \
@@ -38,7 +38,7 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
         "buffer" => {
             "Likely that producers and consumers take turns less often where two threads share the core."
         }
-        "quicksort" | "queens" => "Nearly all of the time is the work itself, which is the same.",
+        "quicksort" | "queens" => "Likely that nearly all of the time is the work itself.",
         _ => "Not looked into yet.",
     };
     let alike = side.package == "peers-actix";
