@@ -337,6 +337,12 @@ impl Connector for Refusing {
 
 #[actors_core::test(start_paused = true)]
 async fn pauses_grow_to_their_limit_and_are_random() {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("SEED={seed}");
+    fastrand::seed(seed);
     let mut all = Vec::new();
     for _ in 0..20 {
         let refusing = Refusing::default();
