@@ -1,7 +1,9 @@
-//! P9: a flooded actor does not keep the timers of its thread waiting.
+//! P9: a flooded actor does not keep the timers of its thread waiting, nor does who floods it keep it
+//! from the other threads.
 use actors_core::{Actor, SpawnOptions, handlers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const PERIOD: Duration = Duration::from_millis(1);
@@ -98,4 +100,45 @@ async fn slow_handlers_let_timers_through() {
     let (ticks, slip) = flood(400, |n| Duration::from_micros(500 + n * 7 % 500)).await;
     assert!(slip <= MAX_SLIP, "a tick came {slip:?} late");
     assert!(ticks >= 10, "{ticks} ticks");
+}
+
+#[derive(Actor)]
+struct Counts {
+    handled: u64,
+    /// Learns of each.
+    seen: mpsc::Sender<u64>,
+}
+
+#[handlers]
+impl Counts {
+    fn count(&mut self) -> u64 {
+        self.handled += 1;
+        self.seen.send(self.handled).expect("the sender looks");
+        self.handled
+    }
+}
+
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_never_pauses_leaves_its_receiver_to_other_threads() {
+    const FLOOD: u64 = 20_000;
+    /// So many may wait until the others are called.
+    const FEW: u64 = 1_024;
+    let floods = tokio::spawn(async {
+        let (seen, sees) = mpsc::channel();
+        let options = SpawnOptions::new().unbounded();
+        let counts = options
+            .spawn(Counts { handled: 0, seen })
+            .expect("it spawns");
+        // It runs on this thread, and sleeps when the reply is here.
+        assert_eq!(counts.count().await.expect("it lives"), 1);
+        for _ in 0..FLOOD {
+            counts.tell(Count).expect("it is unbounded");
+        }
+        // This thread is not given back until then.
+        let in_time = Duration::from_secs(60);
+        let others_run = (0..=FLOOD - FEW).all(|n| sees.recv_timeout(in_time) == Ok(n + 1));
+        assert!(others_run, "nobody else has handled it");
+        assert_eq!(counts.count().await.expect("it lives"), FLOOD + 2);
+    });
+    floods.await.expect("it ends");
 }

@@ -397,6 +397,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             return 0;
         }
         let some = if self.slow { 1 } else { CLOCK_EVERY };
+        self.rx.batch.prefetch(some.into());
         some.min(budget)
     }
 

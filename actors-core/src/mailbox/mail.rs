@@ -39,26 +39,29 @@ impl Mail {
         self.newest.is_empty() && self.older.is_none()
     }
 
+    /// True: as many as a chunk takes have piled up before it.
     #[inline(always)]
-    pub(super) fn push_back(&mut self, slot: Slot) {
-        if self.newest.is_full() {
-            self.make_room();
-        }
+    pub(super) fn push_back(&mut self, slot: Slot) -> bool {
+        let piles_up = self.newest.is_full() && self.make_room();
         self.newest.push_back(slot);
+        piles_up
     }
 
+    /// True: this is the second chunk.
     #[cold]
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> bool {
         if self.newest.len() < CHUNK {
             self.newest.make_room();
-            return;
+            return false;
         }
+        let is_second = self.older.is_none();
         let mut newest = Chunk::default();
         newest.slots.reserve_exact(CHUNK);
         let chunk = mem::replace(&mut self.newest, newest);
         let older = self.older.get_or_insert_default();
         older.len += chunk.len();
         older.chunks.push_back(chunk);
+        is_second
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Slot> {
@@ -174,6 +177,15 @@ impl Chunk {
     fn pop_front(&mut self) -> Option<Slot> {
         // SAFETY: just taken out, and moved out here once.
         self.next().map(|slot| unsafe { slot.read() })
+    }
+
+    /// Has the next `some` messages fetched from memory, if the first is one for which that pays.
+    #[inline]
+    pub(super) fn prefetch(&self, some: usize) {
+        let waiting = &self.slots[self.next..];
+        if waiting.first().is_some_and(Slot::wants_prefetch) {
+            waiting.iter().take(some).for_each(Slot::prefetch);
+        }
     }
 
     /// One message, into an empty chunk.

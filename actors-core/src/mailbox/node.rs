@@ -194,6 +194,8 @@ where
             discard: Self::discard,
             name: std::any::type_name::<M>,
             ask: true,
+            // Measured: it does not pay.
+            prefetch: 0,
             local,
         }
     }

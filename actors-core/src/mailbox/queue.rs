@@ -8,7 +8,8 @@
 //! set then. The one push that finds `idle` clears it, in the lock, and wakes the task. A signal
 //! clears it too and wakes the task always, as a suspended handler may have to end. The task stores
 //! its waker before it first takes the lock; so whoever takes the lock before that finds no waker,
-//! and what it did is found by the task.
+//! and what it did is found by the task. Where messages pile up behind the one that woke, one push
+//! more lets other threads have the task ([`make_stealable`]).
 //!
 //! # Room
 //!
@@ -29,6 +30,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tracing::Span;
 
@@ -444,7 +446,7 @@ impl Queue {
         slot: Slot,
     ) -> Result<(), (Refused, Slot)> {
         let span = sender_span();
-        let was_idle = {
+        let (was_idle, piles_up) = {
             let mut inbox = lock(&self.inbox);
             if inbox.closed {
                 return Err((Refused::Closed, slot));
@@ -452,14 +454,17 @@ impl Queue {
             if let Err(refused) = room(&mut inbox) {
                 return Err((refused, slot));
             }
-            inbox.mail.push_back(slot);
+            let piles_up = inbox.mail.push_back(slot);
             if inbox.watches_others() || span.is_some() {
                 inbox.note_sender(span);
             }
-            self.end_idle()
+            (self.end_idle(), piles_up)
         };
         if was_idle {
             self.wake();
+        }
+        if piles_up {
+            make_stealable();
         }
         Ok(())
     }
@@ -1020,6 +1025,22 @@ fn signed(room: usize) -> isize {
 #[inline]
 fn add_one(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+}
+
+/// Lets other threads take the task that this one has woken, where tokio would have it polled next on
+/// this one.
+///
+/// No other thread can take it from there (tokio's "LIFO slot"). So while a task sends and sends
+/// without a pause, its receiver is not polled, even if all other threads have nothing to do. What is
+/// spawned after it gets that place, and it goes to the queue that they steal from.
+#[cold]
+fn make_stealable() {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+        drop(runtime.spawn(async {}));
+    }
 }
 
 /// There will be no more room for those who wait for it. Without the lock, since it wakes them.

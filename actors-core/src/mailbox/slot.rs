@@ -44,6 +44,8 @@ pub(crate) struct SlotVt {
     pub(crate) name: fn() -> &'static str,
     /// Somebody waits for the answer.
     pub(super) ask: bool,
+    /// So many bytes of it, where the payload points, are to be fetched before it is started.
+    pub(super) prefetch: u16,
     /// The handler future may be one that must not leave its thread.
     pub(super) local: bool,
 }
@@ -65,6 +67,26 @@ impl Slot {
         Self {
             vt,
             payload: [MaybeUninit::uninit(); 3],
+        }
+    }
+
+    #[inline]
+    pub(super) fn wants_prefetch(&self) -> bool {
+        self.vt.prefetch > 0
+    }
+
+    /// Has a large message fetched while others are handled: where it has waited behind many, it lies
+    /// in no cache any more.
+    pub(super) fn prefetch(&self) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if self.wants_prefetch() {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: where something is to be fetched, the first word is a pointer.
+            let message: *const i8 = unsafe { self.payload[0].assume_init() }.cast();
+            for line in (0..usize::from(self.vt.prefetch)).step_by(64) {
+                // SAFETY: all processors of this kind can; and it is no access, wherever that is.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(message.wrapping_add(line)) };
+            }
         }
     }
 

@@ -110,6 +110,18 @@ const fn in_slot<L>() -> bool {
     size_of::<L>() <= size_of::<Payload>() && align_of::<L>() <= align_of::<Payload>()
 }
 
+/// How much of a letter that does not lie in its slot is fetched before it is opened, in bytes.
+const fn prefetch<L>() -> u16 {
+    const MOST: u16 = 1024;
+    if in_slot::<L>() {
+        0
+    } else if size_of::<L>() < MOST as usize {
+        size_of::<L>() as u16
+    } else {
+        MOST
+    }
+}
+
 /// # Safety
 /// `payload` was written for an `L` by `Sealed::seal` and not used up; this call uses it up.
 #[inline]
@@ -152,6 +164,7 @@ where
             discard: Self::discard,
             name: std::any::type_name::<L::Message>,
             ask: false,
+            prefetch: prefetch::<L>(),
             local,
         }
     }
