@@ -88,11 +88,24 @@ enum Stage<'a, R> {
     Draft(Call<'a, R, Cell>),
     /// The mailbox is full: waits for room.
     Room(Call<'a, R, Cell>, BoxFuture<'a, Result<(), Refused>>),
-    Posted(Pending<R>),
+    /// `None`: its result was taken.
+    Posted(Option<Pending<R>>),
     Value(Result<R, AskError>),
     Future(BoxFuture<'static, Result<R, AskError>>),
     Routed(Box<dyn Routed<R>>),
     Over,
+}
+
+const OVER: &str = "an ask was polled after it was ready";
+
+/// What to look at after an ask was sent.
+enum Sent {
+    /// Nothing: its waker will be called.
+    Waits,
+    /// The posted ask: it may be answered, or has a timer to be set.
+    Posted,
+    /// The room that it waits for.
+    Room,
 }
 
 /// An ask whose actor is chosen when it is sent.
@@ -168,11 +181,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
                     Refused::Closed => AskError::Closed,
                 })
             }
-            Stage::Posted(pending) => Ok(self.reply(Posted::Pending(pending))),
+            Stage::Posted(Some(pending)) => Ok(self.reply(Posted::Pending(pending))),
             Stage::Value(result) => Ok(self.reply(Posted::Done(result))),
             Stage::Future(future) => Ok(self.reply(Posted::Future(future))),
             Stage::Routed(routed) => routed.post(self.timeout.take()),
-            Stage::Over => Err(AskError::Closed),
+            Stage::Posted(None) | Stage::Over => Err(AskError::Closed),
         }
     }
 
@@ -228,53 +241,51 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
 
     #[inline]
     fn poll_draft(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        match self.send(cx)? {
+            Sent::Waits => Poll::Pending,
+            Sent::Posted => self.poll_posted(cx),
+            Sent::Room => self.poll_room(cx),
+        }
+    }
+
+    /// Sends a draft, and says what to look at next. After an error that gives it back, it is a draft
+    /// still.
+    #[inline]
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, AskError> {
         let Stage::Draft(call) = &mut self.stage else {
             unreachable!("called with a draft");
         };
         address(call, &mut self.timeout, &mut self.watch)?;
-        if let Err(path) = self.watch.wait() {
-            return Poll::Ready(Err(deadlock(path)));
-        }
+        self.watch.wait().map_err(deadlock)?;
         let mut call = call.take();
-        self.stage = Stage::Over;
         if call.draft().is_inline() {
             call = match call.try_run() {
-                Ok(pending) if pending.is_ready() => {
-                    self.watch.over();
-                    return Poll::Ready(pending.take());
-                }
                 Ok(pending) => {
-                    self.stage = Stage::Posted(pending);
-                    // This leaves the waker there.
-                    return self.poll_posted(cx);
+                    self.stage = Stage::Posted(Some(pending));
+                    // It is answered by now, or this leaves the waker there.
+                    return Ok(Sent::Posted);
                 }
                 Err(call) => call,
             };
         }
         call.set_waker(cx.waker());
         match call.try_post() {
-            Ok(pending) => self.posted(pending, cx),
+            Ok(pending) => Ok(self.posted(pending)),
             Err((Refused::Closed, call)) => {
                 self.stage = Stage::Draft(call);
-                Poll::Ready(Err(AskError::Closed))
+                Err(AskError::Closed)
             }
-            Err((Refused::Full, call)) => self.wait_for_room(call, cx),
+            Err((Refused::Full, call)) => self.wait_for_room(call),
         }
     }
 
     #[cold]
-    fn wait_for_room(
-        &mut self,
-        call: Call<'a, R, Cell>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<R, AskError>> {
+    fn wait_for_room(&mut self, call: Call<'a, R, Cell>) -> Result<Sent, AskError> {
         let place = call.tx().queue().line_up();
-        if let Err(path) = self.watch.wait_for_room(&place) {
-            return Poll::Ready(Err(deadlock(path)));
-        }
+        self.watch.wait_for_room(&place).map_err(deadlock)?;
         let room = Box::pin(call.tx().queue().room(place));
         self.stage = Stage::Room(call, room);
-        self.poll_room(cx)
+        Ok(Sent::Room)
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
@@ -307,7 +318,10 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         };
         call.set_waker(cx.waker());
         match call.post() {
-            Ok(pending) => self.posted(pending, cx),
+            Ok(pending) => match self.posted(pending) {
+                Sent::Posted => self.poll_posted(cx),
+                Sent::Waits | Sent::Room => Poll::Pending,
+            },
             Err(call) => {
                 self.stage = Stage::Draft(call);
                 Poll::Ready(Err(AskError::Closed))
@@ -316,21 +330,18 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     #[inline]
-    fn posted(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        self.stage = Stage::Posted(pending);
+    fn posted(&mut self, pending: Pending<R>) -> Sent {
+        self.stage = Stage::Posted(Some(pending));
         if self.watch.deadline.is_some() {
-            // Sets the timer.
-            return self.poll_posted(cx);
+            // To set the timer.
+            return Sent::Posted;
         }
-        Poll::Pending
+        Sent::Waits
     }
 
     #[inline]
     fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Posted(pending) = &mut self.stage else {
-            unreachable!("called with an ask that was posted");
-        };
-        if pending.poll(cx.waker()) {
+        if self.pending().as_mut().expect(OVER).poll(cx.waker()) {
             self.watch.over();
             return Poll::Ready(self.take_pending().take());
         }
@@ -342,11 +353,17 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 
     #[inline]
-    fn take_pending(&mut self) -> Pending<R> {
-        match mem::replace(&mut self.stage, Stage::Over) {
+    fn pending(&mut self) -> &mut Option<Pending<R>> {
+        match &mut self.stage {
             Stage::Posted(pending) => pending,
             _ => unreachable!("called with an ask that was posted"),
         }
+    }
+
+    /// The stage stays where it lies: to copy it right after it was written stalls the processor.
+    #[inline]
+    fn take_pending(&mut self) -> Pending<R> {
+        self.pending().take().expect(OVER)
     }
 
     /// As polling one that goes to an actor; but one that was not accepted, since the actor has
@@ -413,7 +430,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     fn take_value(&mut self) -> Result<R, AskError> {
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Value(result) => result,
-            _ => panic!("an ask was polled after it was ready"),
+            _ => panic!("{OVER}"),
         }
     }
 
@@ -469,7 +486,12 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
         let this = &mut *self;
         let polled = match &this.stage {
             Stage::Posted(_) => return this.poll_posted(cx),
-            Stage::Draft(_) => this.poll_draft(cx),
+            Stage::Draft(_) => match this.send(cx) {
+                Ok(Sent::Waits) => return Poll::Pending,
+                Ok(Sent::Posted) => return this.poll_posted(cx),
+                Ok(Sent::Room) => this.poll_room(cx),
+                Err(error) => Poll::Ready(Err(error)),
+            },
             Stage::Room(..) => this.poll_room(cx),
             Stage::Future(_) => this.poll_future(cx),
             Stage::Routed(_) => this.poll_routed(cx),

@@ -17,17 +17,20 @@ impl Guest {
     /// None, where there is no place for it.
     #[inline]
     pub(crate) fn enter() -> Option<Self> {
-        let deep = DEEP.get();
-        (deep < DEPTH && !CLOSED.get()).then(|| {
-            DEEP.set(deep + 1);
-            Self(())
+        // By `with`: `Cell::set` of a thread-local is not inlined.
+        DEEP.with(|deep| {
+            let now = deep.get();
+            (now < DEPTH && !CLOSED.get()).then(|| {
+                deep.set(now + 1);
+                Self(())
+            })
         })
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        DEEP.set(DEEP.get() - 1);
+        DEEP.with(|deep| deep.set(deep.get() - 1));
     }
 }
 

@@ -5,6 +5,7 @@
 //! once [`SLICE`] has passed without a pause it lets the runtime look at timers and sockets too.
 use super::clock::{self, SLICE};
 use super::handle::{Rx, Seal, Threads, ignore_panic};
+use super::lend::Ran;
 use super::queue::{HAND_OVER, KILL, LEAVE, NOTICE, Queue, Refill, STASHED, STOP_NOW, UNSTASH};
 use super::reply::Duty;
 use super::slot::{Began, FutureBuf, Opener, Running, Slot, SlotVt, Stage};
@@ -214,26 +215,26 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         unsafe { self.queue().lend.lay_down(drain, Self::run_lent) };
     }
 
-    /// Handles a message for its asker. True: the task has something to do.
+    /// Handles a message for its asker.
     ///
     /// # Safety
-    /// Called by whoever has the turn, with a drain of this type.
-    unsafe fn run_lent(drain: *mut (), mut slot: Slot, cx: &mut Context<'_>) -> Result<bool, Slot> {
+    /// Called by whoever has the turn, with a drain of this type. The slot is used up here, unless it
+    /// is refused.
+    unsafe fn run_lent(drain: *mut (), slot: *mut Slot, cx: &mut Context<'_>) -> Ran {
         // SAFETY: this type, and nobody else uses it (contract).
         let this = unsafe { &mut *drain.cast::<Self>() };
         // An asker before has left something for the task.
         if this.stage.running.is_some() || this.has_ended() {
-            return Err(slot);
+            return Ran::Refused;
         }
         this.queue().count_direct();
         let turn: *const Turn = this.queue().turn();
-        let slot = &raw mut slot;
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: as in `run_as_actor`.
             turn::scope(unsafe { &*turn }, || {
                 let life = this.rx.extra.as_ref().and_then(|extra| extra.life.clone());
                 let _entered = life.as_ref().map(Span::enter);
-                // SAFETY: the slot came by value, and is used up here.
+                // SAFETY: the slot is used up here (contract).
                 unsafe { this.start(slot, cx) }
             })
         }));
@@ -242,7 +243,10 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             let end = turn::outside(|| this.panicked(payload));
             this.rx.extra.get_or_insert_default().ended = Some(end);
         }
-        Ok(this.has_ended() || !this.queue().is_at_rest())
+        if this.has_ended() || !this.queue().is_at_rest() {
+            return Ran::HandledForTask;
+        }
+        Ran::Handled
     }
 
     /// It has ended while it was lent, which the task is to learn.

@@ -567,8 +567,15 @@ impl<'a, R, X> Call<'a, R, X> {
     /// back.
     #[inline]
     pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
-        let ran = self.hand(|queue, slot| queue.try_run(slot).map_err(|slot| ((), slot)));
-        ran.map(|(pending, ())| pending).map_err(|((), call)| call)
+        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
+        let (mut slot, pending) = draft.split();
+        // SAFETY: used up here, or joined below.
+        if unsafe { tx.queue().try_run(&raw mut slot) } {
+            return Ok(pending);
+        }
+        // SAFETY: the two halves of one draft, as they were.
+        let draft = Some(unsafe { Draft::join(slot, pending) });
+        Err(Self { tx, draft })
     }
 
     /// Posts the ask whether there is room or not. Given back if closed.

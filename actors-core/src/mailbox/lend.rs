@@ -70,13 +70,22 @@ unsafe impl Send for Lent {}
 #[derive(Clone, Copy)]
 struct Laid {
     drain: *mut (),
-    /// Handles a message, or gives it back. True: the task has something to do. Safe to call for
-    /// who has the turn.
+    /// Handles a message, which is used up unless refused. Safe to call for who has the turn.
     run: RunFn,
     home: Home,
 }
 
-pub(super) type RunFn = unsafe fn(*mut (), Slot, &mut Context<'_>) -> Result<bool, Slot>;
+pub(super) type RunFn = unsafe fn(*mut (), *mut Slot, &mut Context<'_>) -> Ran;
+
+/// What became of a message. (The slot stays where it lies: to copy one that was just written, word by
+/// word, stalls the processor.)
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    Refused,
+    Handled,
+    /// And now the task has something to do.
+    HandledForTask,
+}
 
 /// The runtime that a task runs on, if there is one.
 type Home = Option<runtime::Id>;
@@ -188,32 +197,35 @@ impl Lend {
 
     /// Handles a message on this thread, if the task sleeps and has laid the drain down, and this is
     /// a good place to. `is_idle` says whether there is nothing that comes first; that is asked in
-    /// turn.
+    /// turn. False: it was not handled, and is as it was.
+    ///
+    /// # Safety
+    /// The slot may be used up here.
     #[inline]
-    pub(super) fn borrow(
+    pub(super) unsafe fn borrow(
         &self,
         waker: &Waker,
-        slot: Slot,
+        slot: *mut Slot,
         is_idle: impl FnOnce() -> bool,
-    ) -> Result<(), Slot> {
+    ) -> bool {
         if self.owner.load(Ordering::Relaxed) != LAID {
             self.want();
-            return Err(slot);
+            return false;
         }
         let Some(_guest) = Guest::enter() else {
-            return Err(slot);
+            return false;
         };
         // Else it would keep the asker's task going for too long; and who is in a span wants to see
         // the message in it.
         if !task::coop::has_budget_remaining() || LevelFilter::current() >= Level::DEBUG {
-            return Err(slot);
+            return false;
         }
         // `Acquire` pairs with the laying down.
         let taken = self
             .owner
             .compare_exchange(LAID, LENT, Ordering::Acquire, Ordering::Relaxed);
         if taken.is_err() {
-            return Err(slot);
+            return false;
         }
         let mut back = Back {
             lend: self,
@@ -221,12 +233,12 @@ impl Lend {
             wakes: false,
         };
         let Some(lent) = self.lent.get() else {
-            return Err(slot);
+            return false;
         };
         // SAFETY: the turn was taken just now.
         let laid = lent.drain.with(|laid| unsafe { *laid });
         if laid.home != home() || !is_idle() {
-            return Err(slot);
+            return false;
         }
         lent.borrower.store(thread_mark(), Ordering::Relaxed);
         let mut cx = Context::from_waker(waker);
@@ -234,11 +246,11 @@ impl Lend {
         let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
         // Should it panic, the task looks what is left.
         back.wakes = true;
-        // SAFETY: this thread has the turn.
+        // SAFETY: this thread has the turn; the slot may be used up (contract).
         let ran = unsafe { (laid.run)(laid.drain, slot, &mut cx) };
         lent.borrower.store(0, Ordering::Relaxed);
-        back.wakes = *ran.as_ref().unwrap_or(&false);
-        ran.map(drop)
+        back.wakes = ran == Ran::HandledForTask;
+        ran != Ran::Refused
     }
 }
 

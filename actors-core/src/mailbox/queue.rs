@@ -420,12 +420,17 @@ impl Queue {
     }
 
     /// Accepts a message and has it handled on this thread, if the task sleeps and lends its drain.
+    /// False: it was not, and is as it was.
+    ///
+    /// # Safety
+    /// The slot may be used up here.
     #[inline]
-    pub(super) fn try_run(&self, slot: Slot) -> Result<(), Slot> {
-        match self.waker.get() {
-            Some(waker) => self.lend.borrow(waker, slot, || self.is_at_rest()),
-            None => Err(slot),
-        }
+    pub(super) unsafe fn try_run(&self, slot: *mut Slot) -> bool {
+        let Some(waker) = self.waker.get() else {
+            return false;
+        };
+        // SAFETY: by the contract.
+        unsafe { self.lend.borrow(waker, slot, || self.is_at_rest()) }
     }
 
     /// Accepts a message whether there is room or not, unless closed. Takes room all the same.

@@ -304,13 +304,39 @@ impl<R> Pending<R> {
     #[inline(always)]
     pub(crate) fn take(self) -> Result<R, AskError> {
         assert!(self.is_ready(), "taken before it was there");
-        let cell = ManuallyDrop::new(self).0;
         // SAFETY: `DONE` was read with `Acquire`: the actor has written `out` and does not touch it
-        // any more; the asker's ownership keeps the node alive, and taking happens once.
+        // any more; the asker's ownership keeps the node alive.
+        let reply = unsafe {
+            (*self.0.as_ptr()).out.with(|out| {
+                (*out)
+                    .assume_init_ref()
+                    .as_ref()
+                    .ok()
+                    .map(|reply| ptr::read(reply))
+            })
+        };
+        match reply {
+            Some(reply) => {
+                // SAFETY: the asker's ownership is used up here, after `DONE`; `out` was moved out, and
+                // an `Ok` has nothing else to drop.
+                unsafe { release_asker(ManuallyDrop::new(self).0.cast()) };
+                Ok(reply)
+            }
+            None => Err(self.take_error()),
+        }
+    }
+
+    /// The error that is there. Apart, so that a reply is moved as such: a result that was written part
+    /// by part and is read as a whole stalls the processor.
+    #[cold]
+    #[inline(never)]
+    fn take_error(self) -> AskError {
+        let cell = ManuallyDrop::new(self).0;
+        // SAFETY: as in `take`; moving out happens once.
         let out = unsafe { (*cell.as_ptr()).out.with(|out| (*out).assume_init_read()) };
-        // SAFETY: the asker's ownership is used up here, after `DONE`; `out` was moved out.
+        // SAFETY: as in `take`.
         unsafe { release_asker(cell.cast()) };
-        out
+        out.err().expect("`take` has found it")
     }
 
     /// Gives up the ask.
