@@ -4,12 +4,12 @@ use crate::error::{ActorName, DeadlockPath, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, Duty, Keep, Opener, Sealed, Wait, WeakTx};
 use crate::scope::{Scope, Undo};
-use dashmap::DashMap;
+use dashmap::DashSet;
 use parking_lot::Mutex;
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::iter;
 use std::mem;
 use std::sync::LazyLock;
@@ -110,9 +110,32 @@ enum Told {
     Actor(Box<dyn FnOnce(&StopReason) + Send>),
 }
 
-/// The actors that have not ended.
-static LIVE: LazyLock<DashMap<ActorId, Keep<Cell>, BuildHasherDefault<IdHasher>>> =
-    LazyLock::new(DashMap::default);
+/// The actors that have not ended, by their ids.
+static LIVE: LazyLock<DashSet<ById, BuildHasherDefault<IdHasher>>> =
+    LazyLock::new(DashSet::default);
+
+/// An actor, found by the id that lies in it: an entry is one word, and there may be a million.
+struct ById(Keep<Cell>);
+
+impl Borrow<ActorId> for ById {
+    fn borrow(&self) -> &ActorId {
+        &self.0.beside().id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.beside().id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.beside().id == other.0.beside().id
+    }
+}
+
+impl Eq for ById {}
 
 /// Spreads ids, which are consecutive numbers, over all bits.
 #[derive(Default)]
@@ -364,7 +387,7 @@ pub(crate) fn watch_key() -> u64 {
 
 /// Makes the actor findable by its id, until [`forget`].
 pub(crate) fn remember(keep: Keep<Cell>) {
-    LIVE.insert(keep.beside().id, keep);
+    LIVE.insert(ById(keep));
 }
 
 pub(crate) fn forget(id: ActorId) {
@@ -373,7 +396,7 @@ pub(crate) fn forget(id: ActorId) {
 
 /// Calls `f` with the actor of this id, unless it has ended.
 pub(crate) fn find<R>(id: ActorId, f: impl FnOnce(&Keep<Cell>) -> R) -> Option<R> {
-    LIVE.get(&id).map(|keep| f(&keep))
+    LIVE.get(&id).map(|found| f(&found.0))
 }
 
 /// Has something undone when the actor ends, before anybody learns of the end. False when it ends
@@ -397,13 +420,13 @@ pub(crate) fn take_undo(cell: &Cell, key: u64) -> Option<Undo> {
 
 /// All actors that have not ended. Not one moment's picture: others start and end meanwhile.
 pub(crate) fn live() -> Vec<Keep<Cell>> {
-    LIVE.iter().map(|entry| entry.value().clone()).collect()
+    LIVE.iter().map(|entry| entry.0.clone()).collect()
 }
 
 /// Calls `f` with each actor that has not ended. It must not spawn or end one.
 pub(crate) fn for_each_live(mut f: impl FnMut(&Keep<Cell>)) {
     for entry in LIVE.iter() {
-        f(entry.value());
+        f(&entry.0);
     }
 }
 

@@ -11,8 +11,8 @@ use std::mem;
 /// Mail lies in chunks of at most so many messages: no push copies more than that when it makes
 /// room, and no more memory is given back at a time, however long the queue is.
 const CHUNK: usize = 1024;
-/// Room for so many messages is made for the first one.
-const FIRST: usize = 2;
+/// Room for so many messages is made for the first one: mostly it is handled before the next one comes.
+const FIRST: usize = 1;
 
 /// Messages in their order.
 #[derive(Default)]
