@@ -5,6 +5,7 @@
     reason = "what the macros write beside a private actor is private too"
 )]
 use actors_core::{Actor, Addr, Context, SpawnOptions, handlers};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future;
@@ -165,6 +166,11 @@ fn notes() -> &'static Notes {
     })
 }
 
+thread_local! {
+    /// Entering a span panics on this thread.
+    static ENTERING_PANICS: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Writes the notes.
 struct Noting(&'static Notes);
 
@@ -200,6 +206,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Noting {
             follows: Vec::new(),
             closed: false,
         });
+    }
+
+    fn on_enter(&self, _id: &Id, _ctx: LayerContext<'_, S>) {
+        assert!(!ENTERING_PANICS.get(), "a subscriber that panics");
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _ctx: LayerContext<'_, S>) {
@@ -314,6 +324,16 @@ async fn ask_inside_of_a_handler_is_a_part_of_it() {
         panic!("not one of each: {outer:?} {inner:?}");
     };
     assert_eq!(inner.note.parent, Some(*outer));
+}
+
+#[actors_core::test(flavor = "current_thread")]
+async fn subscriber_that_panics_costs_no_message() {
+    notes();
+    let seen = Seen.spawn();
+    ENTERING_PANICS.set(true);
+    let answers = [seen.answer(1).await, seen.answer(2).await];
+    ENTERING_PANICS.set(false);
+    assert_eq!(answers.map(Result::ok), [Some(1), Some(2)]);
 }
 
 #[actors_core::test(flavor = "current_thread")]

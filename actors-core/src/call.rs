@@ -257,6 +257,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         };
         address(call, &mut self.timeout, &mut self.watch)?;
         self.watch.wait().map_err(deadlock)?;
+        // Something else lies there at the end, unless a waker panics: then there is nothing to poll.
         let mut call = call.take();
         if call.draft().is_inline() {
             call = match call.try_run() {

@@ -17,7 +17,7 @@ impl Guest {
     /// None, where there is no place for it.
     #[inline]
     pub(crate) fn enter() -> Option<Self> {
-        // By `with`: `Cell::set` of a thread-local is not inlined.
+        // By `with`: `LocalKey::set` is not inlined.
         DEEP.with(|deep| {
             let now = deep.get();
             (now < DEPTH && !CLOSED.get()).then(|| {

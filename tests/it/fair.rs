@@ -102,6 +102,9 @@ async fn slow_handlers_let_timers_through() {
     assert!(ticks >= 10, "{ticks} ticks");
 }
 
+/// So many may wait until others are let have it.
+const FEW: u64 = 1_024;
+
 #[derive(Actor)]
 struct Counts {
     handled: u64,
@@ -121,8 +124,6 @@ impl Counts {
 #[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_never_pauses_leaves_its_receiver_to_other_threads() {
     const FLOOD: u64 = 20_000;
-    /// So many may wait until the others are called.
-    const FEW: u64 = 1_024;
     let floods = tokio::spawn(async {
         let (seen, sees) = mpsc::channel();
         let options = SpawnOptions::new().unbounded();
@@ -139,6 +140,39 @@ async fn a_sender_that_never_pauses_leaves_its_receiver_to_other_threads() {
         let others_run = (0..=FLOOD - FEW).all(|n| sees.recv_timeout(in_time) == Ok(n + 1));
         assert!(others_run, "nobody else has handled it");
         assert_eq!(counts.count().await.expect("it lives"), FLOOD + 2);
+    });
+    floods.await.expect("it ends");
+}
+
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn senders_that_never_pause_leave_their_receiver_to_other_threads() {
+    const FLOOD: u64 = 40_000;
+    /// What another one sends.
+    const OTHERS: u64 = 2_000;
+    let floods = tokio::spawn(async {
+        let (seen, sees) = mpsc::channel();
+        let options = SpawnOptions::new().unbounded();
+        let counts = options
+            .spawn(Counts { handled: 0, seen })
+            .expect("it spawns");
+        assert_eq!(counts.count().await.expect("it lives"), 1);
+        // Mostly this wakes it. The messages pile up by one who cannot give it away.
+        counts.tell(Count).expect("it is unbounded");
+        let other = counts.clone();
+        let others = std::thread::spawn(move || {
+            for _ in 0..OTHERS {
+                other.tell(Count).expect("it is unbounded");
+            }
+        });
+        others.join().expect("it sends");
+        for _ in 0..FLOOD {
+            counts.tell(Count).expect("it is unbounded");
+        }
+        let all = FLOOD + OTHERS + 2;
+        let in_time = Duration::from_secs(60);
+        let others_run = (0..all - 2 * FEW).all(|n| sees.recv_timeout(in_time) == Ok(n + 1));
+        assert!(others_run, "nobody else has handled it");
+        assert_eq!(counts.count().await.expect("it lives"), all + 1);
     });
     floods.await.expect("it ends");
 }

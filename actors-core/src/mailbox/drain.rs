@@ -23,6 +23,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tracing::level_filters::LevelFilter;
+use tracing::span::Entered;
 use tracing::{Level, Span};
 
 /// Messages that one poll handles at most.
@@ -218,8 +219,8 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     /// Handles a message for its asker.
     ///
     /// # Safety
-    /// Called by whoever has the turn, with a drain of this type. The slot is used up here, unless it
-    /// is refused.
+    /// Called by whoever has the turn, with a drain of this type. The slot is the caller's and was not
+    /// used up; it is used up here, unless it is refused.
     unsafe fn run_lent(drain: *mut (), slot: *mut Slot, cx: &mut Context<'_>) -> Ran {
         // SAFETY: this type, and nobody else uses it (contract).
         let this = unsafe { &mut *drain.cast::<Self>() };
@@ -233,7 +234,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             // SAFETY: as in `run_as_actor`.
             turn::scope(unsafe { &*turn }, || {
                 let life = this.rx.extra.as_ref().and_then(|extra| extra.life.clone());
-                let _entered = life.as_ref().map(Span::enter);
+                let _entered = enter(life.as_ref());
                 // SAFETY: the slot is used up here (contract).
                 unsafe { this.start(slot, cx) }
             })
@@ -276,7 +277,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     #[cold]
     fn run_specially(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let life = self.rx.extra.as_ref().and_then(|extra| extra.life.clone());
-        let _entered = life.as_ref().map(Span::enter);
+        let _entered = enter(life.as_ref());
         if !self.is_hook {
             return self.run_apart(cx);
         }
@@ -534,7 +535,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             ignore_panic(|| self.open_span(vt));
         }
         let began = {
-            let _entered = self.span.as_deref().map(Span::enter);
+            let _entered = enter(self.span.as_deref());
             // SAFETY: the slot is used up here, by the task, with its own stage: the opener is the
             // one that the mailbox's slots are sealed for, nobody borrows it as nothing runs, and
             // the handler's future may run here (checked above).
@@ -561,7 +562,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     fn resume(&mut self, running: Running, cx: &mut Context<'_>) -> Poll<()> {
         let polled = {
-            let _entered = self.span.as_deref().map(Span::enter);
+            let _entered = enter(self.span.as_deref());
             // SAFETY: called by the task, with what is noted in `running`.
             unsafe { (running.vt.resume)(running.at, &mut self.stage, cx) }
         };
@@ -726,6 +727,16 @@ enum Outcome {
     Failed,
     Withdrawn,
     Stashed,
+}
+
+/// Enters a span. A subscriber that panics must not cost the message.
+#[inline]
+fn enter(span: Option<&Span>) -> Option<Entered<'_>> {
+    let mut entered = None;
+    if let Some(span) = span {
+        ignore_panic(|| entered = Some(span.enter()));
+    }
+    entered
 }
 
 /// Goes to the end of the queue, behind the runtime's own look at timers and sockets.

@@ -70,7 +70,8 @@ unsafe impl Send for Lent {}
 #[derive(Clone, Copy)]
 struct Laid {
     drain: *mut (),
-    /// Handles a message, which is used up unless refused. Safe to call for who has the turn.
+    /// Handles a message. Safe to call for who has the turn, with a slot of its own that was not used
+    /// up; it is, unless refused.
     run: RunFn,
     home: Home,
 }
@@ -200,7 +201,7 @@ impl Lend {
     /// turn. False: it was not handled, and is as it was.
     ///
     /// # Safety
-    /// The slot may be used up here.
+    /// The slot is the caller's and was not used up. After `true` it is.
     #[inline]
     pub(super) unsafe fn borrow(
         &self,
@@ -246,7 +247,7 @@ impl Lend {
         let _: Poll<()> = pin!(task::coop::consume_budget()).poll(&mut cx);
         // Should it panic, the task looks what is left.
         back.wakes = true;
-        // SAFETY: this thread has the turn; the slot may be used up (contract).
+        // SAFETY: this thread has the turn; of the slot by the contract.
         let ran = unsafe { (laid.run)(laid.drain, slot, &mut cx) };
         lent.borrower.store(0, Ordering::Relaxed);
         back.wakes = ran == Ran::HandledForTask;

@@ -27,6 +27,8 @@ struct Older {
     chunks: VecDeque<Chunk>,
     /// How many messages lie in them.
     len: usize,
+    /// Some were taken since the last chunk became full.
+    moves: bool,
 }
 
 impl Mail {
@@ -39,7 +41,8 @@ impl Mail {
         self.newest.is_empty() && self.older.is_none()
     }
 
-    /// True: as many as a chunk takes have piled up before it.
+    /// True: as many as a chunk takes have piled up before it, and none of those before these was taken
+    /// meanwhile.
     #[inline(always)]
     pub(super) fn push_back(&mut self, slot: Slot) -> bool {
         let piles_up = self.newest.is_full() && self.make_room();
@@ -47,21 +50,20 @@ impl Mail {
         piles_up
     }
 
-    /// True: this is the second chunk.
+    /// True: a chunk has become full, and none was taken since the one before.
     #[cold]
     fn make_room(&mut self) -> bool {
         if self.newest.len() < CHUNK {
             self.newest.make_room();
             return false;
         }
-        let is_second = self.older.is_none();
         let mut newest = Chunk::default();
         newest.slots.reserve_exact(CHUNK);
         let chunk = mem::replace(&mut self.newest, newest);
         let older = self.older.get_or_insert_default();
         older.len += chunk.len();
         older.chunks.push_back(chunk);
-        is_second
+        !mem::take(&mut older.moves)
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Slot> {
@@ -70,6 +72,7 @@ impl Mail {
         };
         let slot = older.chunks.front_mut().and_then(Chunk::pop_front);
         older.len -= usize::from(slot.is_some());
+        older.moves = true;
         if older.chunks.front().is_some_and(Chunk::is_empty) {
             older.chunks.pop_front();
         }
@@ -85,6 +88,7 @@ impl Mail {
         match &mut self.older {
             None => mem::swap(&mut self.newest, batch),
             Some(older) => {
+                older.moves = true;
                 if let Some(chunk) = older.chunks.pop_front() {
                     older.len -= chunk.len();
                     *batch = chunk;
@@ -154,7 +158,9 @@ impl Chunk {
             self.next = 0;
         }
         let len = self.slots.len();
-        self.slots.reserve_exact(len.max(FIRST));
+        // At most a chunk, whatever was taken out of it before.
+        let more = len.min(CHUNK.saturating_sub(len)).max(FIRST);
+        self.slots.reserve_exact(more);
     }
 
     /// Takes the oldest message out in place. The pointer is good until the chunk is next pushed

@@ -423,7 +423,7 @@ impl Queue {
     /// False: it was not, and is as it was.
     ///
     /// # Safety
-    /// The slot may be used up here.
+    /// The slot is the caller's and was not used up. After `true` it is.
     #[inline]
     pub(super) unsafe fn try_run(&self, slot: *mut Slot) -> bool {
         let Some(waker) = self.waker.get() else {
@@ -1035,9 +1035,12 @@ fn add_one(counter: &AtomicU64) {
 /// Lets other threads take the task that this one has woken, where tokio would have it polled next on
 /// this one.
 ///
-/// No other thread can take it from there (tokio's "LIFO slot"). So while a task sends and sends
-/// without a pause, its receiver is not polled, even if all other threads have nothing to do. What is
-/// spawned after it gets that place, and it goes to the queue that they steal from.
+/// Most versions of tokio let no other thread take it from there (the "LIFO slot"). So while a task
+/// sends and sends without a pause, its receiver is not polled, even if all other threads have nothing
+/// to do. What is spawned after it gets that place, and it goes to the queue that they steal from.
+///
+/// Where several send, it may be another one that has woken it. So this is done again and again, until
+/// the receiver takes something.
 #[cold]
 fn make_stealable() {
     let Ok(runtime) = Handle::try_current() else {

@@ -77,11 +77,16 @@ impl Slot {
 
     /// Has a large message fetched while others are handled: where it has waited behind many, it lies
     /// in no cache any more.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", not(miri))),
+        allow(clippy::unused_self, reason = "there is no stable way")
+    )]
     pub(super) fn prefetch(&self) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if self.wants_prefetch() {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: where something is to be fetched, the first word is a pointer.
+            // SAFETY: it is for slots whose message lies elsewhere: `tell::Sealed::seal` has written
+            // that address here.
             let message: *const i8 = unsafe { self.payload[0].assume_init() }.cast();
             for line in (0..usize::from(self.vt.prefetch)).step_by(64) {
                 // SAFETY: all processors of this kind can; and it is no access, wherever that is.
@@ -92,8 +97,8 @@ impl Slot {
 
     /// Drops the message; an ask fails with the error.
     pub(super) fn discard(mut self, error: &AskError) {
-        // SAFETY: whoever starts a slot has it by value and forgets it; so the payload of one that
-        // is here was not used up.
+        // SAFETY: whoever starts a slot does not use it any more, by value or by pointer; so the
+        // payload of one that is here was not used up.
         unsafe { (self.vt.discard)(&raw mut self.payload, error) };
     }
 }
