@@ -1,6 +1,6 @@
 //! P9: a flooded actor does not keep the timers of its thread waiting, nor does who floods it keep it
 //! from the other threads.
-use actors_core::{Actor, SpawnOptions, handlers};
+use actors_core::{Actor, Addr, SpawnOptions, handlers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -121,17 +121,22 @@ impl Counts {
     }
 }
 
+/// One that has handled a message, mostly on this thread, and then mostly sleeps.
+async fn asleep() -> (Addr<Counts>, mpsc::Receiver<u64>) {
+    let (seen, sees) = mpsc::channel();
+    let options = SpawnOptions::new().unbounded();
+    let counts = options
+        .spawn(Counts { handled: 0, seen })
+        .expect("it spawns");
+    assert_eq!(counts.count().await.expect("it lives"), 1);
+    (counts, sees)
+}
+
 #[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_never_pauses_leaves_its_receiver_to_other_threads() {
     const FLOOD: u64 = 20_000;
     let floods = tokio::spawn(async {
-        let (seen, sees) = mpsc::channel();
-        let options = SpawnOptions::new().unbounded();
-        let counts = options
-            .spawn(Counts { handled: 0, seen })
-            .expect("it spawns");
-        // It runs on this thread, and sleeps when the reply is here.
-        assert_eq!(counts.count().await.expect("it lives"), 1);
+        let (counts, sees) = asleep().await;
         for _ in 0..FLOOD {
             counts.tell(Count).expect("it is unbounded");
         }
@@ -150,12 +155,7 @@ async fn senders_that_never_pause_leave_their_receiver_to_other_threads() {
     /// What another one sends.
     const OTHERS: u64 = 2_000;
     let floods = tokio::spawn(async {
-        let (seen, sees) = mpsc::channel();
-        let options = SpawnOptions::new().unbounded();
-        let counts = options
-            .spawn(Counts { handled: 0, seen })
-            .expect("it spawns");
-        assert_eq!(counts.count().await.expect("it lives"), 1);
+        let (counts, sees) = asleep().await;
         // Mostly this wakes it. The messages pile up by one who cannot give it away.
         counts.tell(Count).expect("it is unbounded");
         let other = counts.clone();
