@@ -118,8 +118,8 @@ static LIVE: LazyLock<DashMap<ById, (), BuildHasherDefault<IdHasher>>> = LazyLoc
     DashMap::with_capacity_and_hasher_and_shard_amount(some, BuildHasherDefault::default(), SHARDS)
 });
 
-/// A spawn that makes a shard grow reads all actors in it, wherever they lie. With so many shards that
-/// takes about a millisecond at most where there are a million actors.
+/// A spawn that makes a shard grow reads all actors in it, wherever they lie. With so many shards, the
+/// longest of a million spawns took some .8 to 4 ms in three runs, and with eight of them 12 to 19.
 const SHARDS: usize = 256;
 
 /// An actor, found by the id that lies in it: an entry is one word, and there may be a million.
