@@ -8,6 +8,7 @@ use crate::scope::Scope;
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
+use std::mem;
 
 /// The address of an actor.
 ///
@@ -245,7 +246,10 @@ pub(crate) async fn ended(cell: &Cell) -> StopReason {
         }
     }
     let waiting = Waiting(cell, cell::watch_key());
-    poll_fn(|cx| waiting.0.poll_ended(waiting.1, cx.waker())).await
+    let reason = poll_fn(|cx| waiting.0.poll_ended(waiting.1, cx.waker())).await;
+    // It was forgotten with the others.
+    mem::forget(waiting);
+    reason
 }
 
 /// The same for somebody who has no address.

@@ -95,7 +95,7 @@ impl<A: 'static> Hooks<A> {
 /// All that an actor needs to live but its state.
 pub(crate) struct Shell<A: 'static> {
     pub(crate) rx: Rx<Live<A>, Cell>,
-    pub(crate) ctx: Context<A>,
+    pub(crate) stash_limit: u32,
     pub(crate) parent: Option<AnyTx<Cell>>,
     /// Told when `started` has returned, where somebody waits for that.
     pub(crate) up: Option<oneshot::Sender<()>>,
@@ -104,32 +104,26 @@ pub(crate) struct Shell<A: 'static> {
 impl<A: 'static> Shell<A> {
     /// With its state, it lives.
     pub(crate) fn live(self, actor: A) -> Life<A> {
-        let (mut life, ctx) = self.still();
+        let ctx = Context::new(self.rx.weak(), self.stash_limit);
+        let mut life = self.still();
         life.live = Some(Live { actor, ctx });
         life
     }
 
     /// It waits for its state.
-    pub(crate) fn still(self) -> (Life<A>, Context<A>) {
-        let Self {
-            rx,
-            ctx,
-            parent,
-            up,
-        } = self;
-        let life = Life {
-            rx,
+    pub(crate) fn still(self) -> Life<A> {
+        Life {
+            rx: self.rx,
             live: None,
-            parent,
-            up,
+            parent: self.parent,
+            up: self.up,
             reason: None,
-        };
-        (life, ctx)
+        }
     }
 
     /// It ends without having had a state.
     pub(crate) fn end(self, reason: StopReason) {
-        let (mut life, _) = self.still();
+        let mut life = self.still();
         life.reason = Some(Box::new(reason));
     }
 }

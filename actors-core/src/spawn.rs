@@ -320,12 +320,11 @@ impl SpawnOptions {
         }
         cell::remember(rx.keep().clone());
         witness::spawned(id);
-        let ctx = Context::new(rx.weak(), self.stash_capacity);
         Ok((
             Addr { tx },
             Shell {
                 rx,
-                ctx,
+                stash_limit: self.stash_capacity,
                 parent: parent.map(|parent| parent.tx),
                 up: None,
             },

@@ -475,7 +475,7 @@ impl Supervisor {
         let _entered = self.shared.runtime.enter();
         let parent = self.parent(Some(stop_timeout), renewed);
         let (addr, shell) = spawn.named_or(name).make::<A>(Some(parent))?;
-        let (life, _) = shell.still();
+        let life = shell.still();
         let keep = life.rx.keep().clone();
         self.shared.remember(keep.beside(), addr.downgrade());
         let (up, is_up) = oneshot::channel();

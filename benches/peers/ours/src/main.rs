@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 struct Ours<const INLINE: bool>;
 
-struct Host<B, const INLINE: bool>(B);
-
-impl<B: Behaviour, const INLINE: bool> Actor for Host<B, INLINE> {}
+#[derive(Actor)]
+struct Host<B: Behaviour, const INLINE: bool>(B);
 
 struct Msg<B: Behaviour>(B::Msg);
 
