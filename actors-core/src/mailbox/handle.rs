@@ -11,7 +11,7 @@ use super::mail::Chunk;
 use super::node::{self, Draft};
 use super::queue::{Extra, Queue, Refill, Refused};
 use super::reply::{Pending, TypedDuty};
-use super::slot::{Opener, Sealed, Slot};
+use super::slot::{Opener, Sealed, Slot, SlotVt};
 use super::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::tell;
 use crate::error::AskError;
@@ -268,7 +268,7 @@ impl<O, X> Tx<O, X> {
 /// A way to seal messages of type `M` for `O`: plain functions, so that one who knows the message
 /// but not the actor can carry it along.
 pub struct Seal<O, M, R> {
-    tell: fn(M) -> Slot,
+    tell: &'static SlotVt,
     ask: fn(M) -> Draft<R>,
     routed: fn(M, Option<TypedDuty<R>>) -> Slot,
     /// Handlers of asks may run on the asker's thread.
@@ -298,9 +298,9 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
         F: Future<Output = R> + Send,
         C: Fn(&'static mut O, M) -> F + Copy,
     {
-        let _ = handle;
         Self {
-            tell: sealers::tell::<O, M, F, C, false>,
+            // SAFETY: `F` is `Send`.
+            tell: unsafe { tell::opened::<O, M, F, C, false>(handle) },
             ask: sealers::ask::<O, M, R, F, C, false>,
             routed: sealers::routed::<O, M, R, F, C, false>,
             inline: false,
@@ -314,9 +314,9 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
         F: Future<Output = R>,
         C: Fn(&'static mut O, M) -> F + Copy,
     {
-        let _ = handle;
         Self {
-            tell: sealers::tell::<O, M, F, C, true>,
+            // SAFETY: marked as local.
+            tell: unsafe { tell::opened::<O, M, F, C, true>(handle) },
             ask: sealers::ask::<O, M, R, F, C, true>,
             routed: sealers::routed::<O, M, R, F, C, true>,
             inline: false,
@@ -333,7 +333,8 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
     /// A message that nobody waits for.
     #[inline]
     pub(crate) fn seal(self, message: M) -> Sealed<O> {
-        Sealed::new((self.tell)(message))
+        // SAFETY: the vtable for an `M`, from `new` or `local`.
+        Sealed::new(unsafe { tell::seal(self.tell, message) })
     }
 
     /// A message whose reply answers the duty, where there is one.
@@ -368,17 +369,6 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
 /// `Seal::new` or `Seal::local`, and without `LOCAL` its future is `Send`, as `Seal::new` requires.
 mod sealers {
     use super::{Draft, Opener, Slot, TypedDuty, node, tell as letters};
-
-    pub(super) fn tell<O, M, F, C, const LOCAL: bool>(message: M) -> Slot
-    where
-        O: Opener,
-        M: Send + 'static,
-        F: Future,
-        C: Fn(&'static mut O, M) -> F + Copy,
-    {
-        // SAFETY: see the module.
-        unsafe { letters::seal::<O, M, F, C, LOCAL>(message, super::super::slot::recreate::<C>()) }
-    }
 
     pub(super) fn ask<O, M, R, F, C, const LOCAL: bool>(message: M) -> Draft<R>
     where
@@ -415,11 +405,11 @@ mod sealers {
     }
 }
 
-/// A mailbox that takes messages of type `M`, its opener's type forgotten. The functions seal for
-/// that opener, as [`Seal::port`] sees to.
+/// A mailbox that takes messages of type `M`, its opener's type forgotten. What is sealed with the fields
+/// is for that opener, as [`Seal::port`] sees to.
 pub(crate) struct Port<'a, M, R, X> {
     tx: &'a AnyTx<X>,
-    tell: fn(M) -> Slot,
+    tell: &'static SlotVt,
     ask: fn(M) -> Draft<R>,
     inline: bool,
     _message: PhantomData<fn(M)>,
@@ -431,13 +421,19 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
         self.tx
     }
 
+    #[inline(always)]
+    fn seal(&self, message: M) -> Slot {
+        // SAFETY: the vtable for an `M`, as `Seal::port` sees to.
+        unsafe { tell::seal(self.tell, message) }
+    }
+
     /// Accepts the message without waiting, as the overflow policy says. `Ok(Some)`: that one had
     /// to go for it.
     #[inline]
     pub(crate) fn tell(self, message: M) -> Result<Option<Displaced>, (Refused, M)> {
-        match self.tx.queue().offer((self.tell)(message)) {
+        match self.tx.queue().offer(self.seal(message)) {
             Ok(displaced) => Ok(displaced.map(Displaced)),
-            // SAFETY: the slot was made by `tell` from an `M`, and came back as it was.
+            // SAFETY: the slot was made by `seal` from an `M`, and came back as it was.
             Err((refused, slot)) => Err((refused, unsafe { tell::unseal(slot) })),
         }
     }
@@ -445,7 +441,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     /// Accepts the message if there is room.
     #[inline]
     pub(crate) fn tell_if_room(&self, message: M) -> Result<(), (Refused, M)> {
-        match self.tx.queue().try_push((self.tell)(message)) {
+        match self.tx.queue().try_push(self.seal(message)) {
             Ok(()) => Ok(()),
             // SAFETY: as in `tell`.
             Err((refused, slot)) => Err((refused, unsafe { tell::unseal(slot) })),
@@ -456,7 +452,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     pub(crate) fn tell_in_room(self, message: M) -> Result<(), M> {
         self.tx
             .queue()
-            .push((self.tell)(message))
+            .push(self.seal(message))
             // SAFETY: as in `tell`.
             .map_err(|slot| unsafe { tell::unseal(slot) })
     }
@@ -465,7 +461,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     pub(crate) fn tell_own(self, message: M) -> Result<(), M> {
         self.tx
             .queue()
-            .push_own((self.tell)(message))
+            .push_own(self.seal(message))
             // SAFETY: as in `tell`.
             .map_err(|slot| unsafe { tell::unseal(slot) })
     }
@@ -487,7 +483,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
 /// A [`Port`] that counts as an address.
 pub(crate) struct OwnedPort<M, R, X> {
     tx: AnyTx<X>,
-    tell: fn(M) -> Slot,
+    tell: &'static SlotVt,
     ask: fn(M) -> Draft<R>,
     inline: bool,
 }

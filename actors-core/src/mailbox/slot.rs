@@ -85,7 +85,7 @@ impl Slot {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if self.wants_prefetch() {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: it is for slots whose message lies elsewhere: `tell::Sealed::seal` has written
+            // SAFETY: it is for slots whose message lies elsewhere: `tell::stow` has written
             // that address here.
             let message: *const i8 = unsafe { self.payload[0].assume_init() }.cast();
             for line in (0..usize::from(self.vt.prefetch)).step_by(64) {

@@ -60,20 +60,31 @@ impl<M: Send + 'static> Letter for Routed<M> {
     }
 }
 
-/// Seals a message. The closure is only there for its type, see [`recreate`]. `LOCAL` says that its
-/// future need not be `Send`, so that only a task bound to a thread may open it.
+/// How the messages are opened that [`seal`] seals. The closure is only there for its type, see
+/// [`recreate`]. `LOCAL` says that its future need not be `Send`, so that only a task bound to a thread
+/// may open it.
 ///
 /// # Safety
 /// `F` is `Send`, or `LOCAL`.
-#[inline]
-pub(super) unsafe fn seal<O, M, F, C, const LOCAL: bool>(message: M, _handle: C) -> Slot
+pub(super) const unsafe fn opened<O, M, F, C, const LOCAL: bool>(_handle: C) -> &'static SlotVt
 where
     O: Opener,
     M: Send + 'static,
     F: Future,
     C: Fn(&'static mut O, M) -> F + Copy,
 {
-    Sealed::<O, Plain<M>, F, C>::seal::<LOCAL>(Plain(message))
+    Sealed::<O, Plain<M>, F, C>::opened::<LOCAL>()
+}
+
+/// Seals a message. Who is to open it is not known here, and a call to somebody who knows would make the
+/// slot elsewhere: to copy what was written just now, word by word, stalls the processor.
+///
+/// # Safety
+/// The vtable comes from [`opened`], for this `M`.
+#[inline(always)]
+pub(super) unsafe fn seal<M: Send + 'static>(vt: &'static SlotVt, message: M) -> Slot {
+    let payload = stow(Plain(message));
+    Slot { vt, payload }
 }
 
 /// Seals a message whose reply answers `duty`.
@@ -91,7 +102,10 @@ where
     F: Future,
     C: Fn(&'static mut O, M) -> F + Copy,
 {
-    Sealed::<O, Routed<M>, F, C>::seal::<LOCAL>(Routed { message, duty })
+    Slot {
+        vt: Sealed::<O, Routed<M>, F, C>::opened::<LOCAL>(),
+        payload: stow(Routed { message, duty }),
+    }
 }
 
 /// The message that a sealed slot holds, back again.
@@ -122,15 +136,36 @@ const fn prefetch<L>() -> u16 {
     }
 }
 
+/// Lays a letter in a slot.
+#[inline(always)]
+fn stow<L>(letter: L) -> Payload {
+    let mut payload: Payload = [MaybeUninit::uninit(); 3];
+    if const { in_slot::<L>() } {
+        // SAFETY: `in_slot` says that the payload has the size and the alignment for an `L`.
+        unsafe { payload.as_mut_ptr().cast::<L>().write(letter) };
+    } else {
+        payload[0].write(stow_elsewhere(letter).as_ptr());
+    }
+    payload
+}
+
+#[inline(never)]
+fn stow_elsewhere<L>(letter: L) -> NonNull<()> {
+    let mut at = spare::allocate::<L>();
+    // SAFETY: just allocated, and nobody else has it.
+    unsafe { at.as_mut() }.write(letter);
+    at.cast()
+}
+
 /// # Safety
-/// `payload` was written for an `L` by `Sealed::seal` and not used up; this call uses it up.
+/// `payload` was written for an `L` by `stow` and not used up; this call uses it up.
 #[inline]
 unsafe fn take<L>(payload: *mut Payload) -> L {
     if const { in_slot::<L>() } {
-        // SAFETY: `seal` wrote an `L` here, by the same condition.
+        // SAFETY: `stow` wrote an `L` here, by the same condition.
         unsafe { payload.cast::<L>().read() }
     } else {
-        // SAFETY: `seal` wrote the address of an `L` here, by the same condition, which it allocated.
+        // SAFETY: `stow` wrote the address of an `L` here, by the same condition, which it allocated.
         unsafe {
             let at = NonNull::new_unchecked((*payload)[0].assume_init()).cast::<MaybeUninit<L>>();
             let letter = at.as_ref().assume_init_read();
@@ -169,22 +204,8 @@ where
         }
     }
 
-    #[inline]
-    fn seal<const LOCAL: bool>(letter: L) -> Slot {
-        let mut payload: Payload = [MaybeUninit::uninit(); 3];
-        if const { in_slot::<L>() } {
-            // SAFETY: `in_slot` says that the payload has the size and the alignment for an `L`.
-            unsafe { payload.as_mut_ptr().cast::<L>().write(letter) };
-        } else {
-            let mut at = spare::allocate::<L>();
-            // SAFETY: just allocated, and nobody else has it.
-            unsafe { at.as_mut() }.write(letter);
-            payload[0].write(at.as_ptr().cast());
-        }
-        Slot {
-            vt: const { if LOCAL { &Self::LOCAL } else { &Self::VT } },
-            payload,
-        }
+    const fn opened<const LOCAL: bool>() -> &'static SlotVt {
+        const { if LOCAL { &Self::LOCAL } else { &Self::VT } }
     }
 
     /// # Safety
@@ -203,7 +224,7 @@ where
         if let Some(duty) = duty {
             opener.begin(duty);
         }
-        // SAFETY: `seal` got a value of `C`, which captures nothing.
+        // SAFETY: `opened` or `seal_routed` got a value of `C`, which captures nothing.
         let handle = unsafe { recreate::<C>() };
         let future = handle(opener, message);
         let at = if const { Self::IN_BUF } {
