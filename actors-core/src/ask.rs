@@ -13,7 +13,6 @@ use crate::mailbox::{Port, Refused, Seal};
 use crate::message::MessageFor;
 use std::fmt;
 use std::future::{Future, ready};
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -179,7 +178,11 @@ pub(crate) fn tell<M: Message>(port: PortFor<'_, M>, msg: M) -> Result<(), TellE
 }
 
 pub(crate) fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Sending<'_, M> {
-    Sending(Stage::Draft(port, msg))
+    Sending {
+        port,
+        msg: Some(msg),
+        line: None,
+    }
 }
 
 /// A message that is being sent, once there is room: see [`Addr::send`].
@@ -187,16 +190,17 @@ pub(crate) fn send<M: Message>(port: PortFor<'_, M>, msg: M) -> Sending<'_, M> {
 /// A type with a name, and not an `async` function, which would know the actor's type as well: a
 /// missing handler would be reported once for the call and again for the future.
 #[must_use = "nothing is sent until it is awaited"]
-pub struct Sending<'a, M: Message>(Stage<'a, M>);
-
-enum Stage<'a, M: Message> {
-    Draft(PortFor<'a, M>, M),
+pub struct Sending<'a, M: Message> {
+    port: PortFor<'a, M>,
+    /// Until it is sent.
+    msg: Option<M>,
     /// The mailbox is full: waits for room.
-    Room(PortFor<'a, M>, M, Room<'a>, Watch),
-    Over,
+    line: Option<(Room<'a>, Watch)>,
 }
 
 type Room<'a> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 'a>>;
+
+const SENT: &str = "a message was polled after it was sent";
 
 // The message is moved out, never pinned.
 impl<M: Message> Unpin for Sending<'_, M> {}
@@ -209,35 +213,46 @@ impl<M: Message> Future for Sending<'_, M> {
     /// When polled again after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (port, msg, mut room, watch) = match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Draft(port, msg) => {
-                let tx = port.tx();
-                let msg = match port.tell_if_room(msg) {
-                    Ok(()) => return Poll::Ready(Ok(())),
-                    Err((Refused::Closed, msg)) => {
-                        return Poll::Ready(Err(SendError::Closed(msg)));
-                    }
-                    Err((Refused::Full, msg)) => msg,
-                };
-                let mut watch = Watch::of(tx.queue().actor());
-                let place = tx.queue().line_up();
-                if let Err(path) = watch.wait_for_room(&place) {
-                    return Poll::Ready(Err(SendError::Deadlock(msg, path)));
-                }
-                let room: Room<'_> = Box::pin(tx.queue().room(place));
-                (port, msg, room, watch)
-            }
-            Stage::Room(port, msg, room, watch) => (port, msg, room, watch),
-            Stage::Over => panic!("a message was polled after it was sent"),
-        };
-        match room.as_mut().poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(port.tell_in_room(msg).map_err(SendError::Closed)),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(SendError::Closed(msg))),
-            Poll::Pending => {
-                self.0 = Stage::Room(port, msg, room, watch);
-                Poll::Pending
+        if self.line.is_none() {
+            let msg = self.msg.take().expect(SENT);
+            match self.port.tell_if_room(msg) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err((refused, msg)) => self.line_up(refused, msg)?,
             }
         }
+        self.poll_in_line(cx)
+    }
+}
+
+impl<M: Message> Sending<'_, M> {
+    #[cold]
+    fn line_up(&mut self, refused: Refused, msg: M) -> Result<(), SendError<M>> {
+        if matches!(refused, Refused::Closed) {
+            return Err(SendError::Closed(msg));
+        }
+        let queue = self.port.tx().queue();
+        let mut watch = Watch::of(queue.actor());
+        let place = queue.line_up();
+        if let Err(path) = watch.wait_for_room(&place) {
+            return Err(SendError::Deadlock(msg, path));
+        }
+        self.msg = Some(msg);
+        self.line = Some((Box::pin(queue.room(place)), watch));
+        Ok(())
+    }
+
+    #[cold]
+    fn poll_in_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError<M>>> {
+        let (room, _) = self.line.as_mut().expect("it stands in line");
+        let Poll::Ready(room) = room.as_mut().poll(cx) else {
+            return Poll::Pending;
+        };
+        self.line = None;
+        let msg = self.msg.take().expect(SENT);
+        Poll::Ready(match room {
+            Ok(()) => self.port.tell_in_room(msg).map_err(SendError::Closed),
+            Err(_) => Err(SendError::Closed(msg)),
+        })
     }
 }
 

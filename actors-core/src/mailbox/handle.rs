@@ -449,7 +449,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
     }
 
     /// Accepts the message, for which room was taken.
-    pub(crate) fn tell_in_room(self, message: M) -> Result<(), M> {
+    pub(crate) fn tell_in_room(&self, message: M) -> Result<(), M> {
         self.tx
             .queue()
             .push(self.seal(message))
