@@ -23,6 +23,7 @@ mod lock;
 mod waits;
 mod turn;
 mod clock;
+mod words;
 mod slot;
 mod mail;
 mod reply;

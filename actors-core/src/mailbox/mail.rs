@@ -5,6 +5,7 @@
 //! [`Chunk::next`], still lies in the chunk's memory, and is used up there before the chunk is
 //! pushed to or exchanged.
 use super::slot::Slot;
+use super::words;
 use std::collections::VecDeque;
 use std::mem;
 
@@ -86,7 +87,7 @@ impl Mail {
     #[inline]
     pub(super) fn take(&mut self, batch: &mut Chunk) {
         match &mut self.older {
-            None => mem::swap(&mut self.newest, batch),
+            None => words::swap(&mut self.newest, batch),
             Some(older) => {
                 older.moves = true;
                 if let Some(chunk) = older.chunks.pop_front() {

@@ -5,6 +5,7 @@ use super::slot::{
     Began, FutureBuf, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate,
 };
 use super::spare;
+use super::words;
 use crate::error::AskError;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -163,7 +164,7 @@ fn stow_elsewhere<L>(letter: L) -> NonNull<()> {
 unsafe fn take<L>(payload: *mut Payload) -> L {
     if const { in_slot::<L>() } {
         // SAFETY: `stow` wrote an `L` here, by the same condition.
-        unsafe { payload.cast::<L>().read() }
+        unsafe { words::read(payload.cast::<L>()) }
     } else {
         // SAFETY: `stow` wrote the address of an `L` here, by the same condition, which it allocated.
         unsafe {
