@@ -227,14 +227,14 @@ where
         }
         // SAFETY: `opened` or `seal_routed` got a value of `C`, which captures nothing.
         let handle = unsafe { recreate::<C>() };
-        let future = handle(opener, message);
         let at = if const { Self::IN_BUF } {
+            // The place first, so that the future is made there.
             let at = stage.buf.room::<F>();
             // SAFETY: `room` has the size and the alignment; no running future lies in it.
-            unsafe { at.write(future) };
+            unsafe { at.write(handle(opener, message)) };
             at
         } else {
-            Box::into_raw(Box::new(future))
+            Box::into_raw(Box::new(handle(opener, message)))
         };
         stage.running = Some(Running {
             vt: &Self::RUNNING,
