@@ -265,9 +265,10 @@ impl<O, X> Tx<O, X> {
     }
 }
 
-/// A way to seal messages of type `M` for `O`: plain functions, so that one who knows the message
-/// but not the actor can carry it along.
+/// A way to seal messages of type `M` for `O`: plain functions, and a table of such, so that one who
+/// knows the message but not the actor can carry it along.
 pub struct Seal<O, M, R> {
+    /// How those are opened that nobody waits for.
     tell: &'static SlotVt,
     ask: fn(M) -> Draft<R>,
     routed: fn(M, Option<TypedDuty<R>>) -> Slot,

@@ -19,8 +19,10 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              with all cores free, and .75 of actix on one arbiter; .72 and 1.37 on one core."
         }
         "live-once" => {
-            "The profile is flat. Likely that it is what an actor is beside a task: its name, its \
-             hooks, its place among the live, and that others may wait for its end."
+            "By the profile on one core, a twelfth is copying, most of it by tokio, which moves the \
+             task's future several times, and a twentieth the list of live actors; the rest is flat. \
+             Likely that it is what an actor is beside a task: its name, its states, its counts, and that \
+             others may wait for its end."
         }
         "idle" => "What its cell holds beside the mailbox: names, watchers, counts, states.",
         "latency-500k" if is_pinned => {

@@ -1,7 +1,7 @@
 //! All that was measured, in memory and as JSON.
 use crate::options::Condition;
 use crate::sides::{Kind, SIDES, Side, ours};
-use peers_kit::Row;
+use peers_kit::{ROWS, Row};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -114,7 +114,8 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 impl Results {
-    /// Adds what was measured of a row, in the place of what there was of it.
+    /// Adds what was measured of a row, in the place of what there was of it. The rows stay in their
+    /// order.
     pub(crate) fn put(&mut self, lines: Vec<Line>) {
         for line in lines {
             let same =
@@ -124,6 +125,8 @@ impl Results {
                 None => self.lines.push(line),
             }
         }
+        let place = |line: &Line| ROWS.iter().position(|row| row.name == line.row);
+        self.lines.sort_by_key(place);
     }
 
     /// The points of a row of how cost grows, with all cores free.
