@@ -95,6 +95,7 @@ impl<A: 'static> Hooks<A> {
 /// All that an actor needs to live but its state.
 pub(crate) struct Shell<A: 'static> {
     pub(crate) rx: Rx<Live<A>, Cell>,
+    /// For its context.
     pub(crate) stash_limit: u32,
     pub(crate) parent: Option<AnyTx<Cell>>,
     /// Told when `started` has returned, where somebody waits for that.

@@ -11,7 +11,7 @@ use super::mail::Chunk;
 use super::node::{self, Draft};
 use super::queue::{Extra, Queue, Refill, Refused};
 use super::reply::{Pending, TypedDuty};
-use super::slot::{Opener, Sealed, Slot, SlotVt};
+use super::slot::{Opener, Sealed, Slot};
 use super::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::tell;
 use crate::error::AskError;
@@ -269,7 +269,7 @@ impl<O, X> Tx<O, X> {
 /// knows the message but not the actor can carry it along.
 pub struct Seal<O, M, R> {
     /// How those are opened that nobody waits for.
-    tell: &'static SlotVt,
+    tell: tell::Opened<M>,
     ask: fn(M) -> Draft<R>,
     routed: fn(M, Option<TypedDuty<R>>) -> Slot,
     /// Handlers of asks may run on the asker's thread.
@@ -334,8 +334,7 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
     /// A message that nobody waits for.
     #[inline]
     pub(crate) fn seal(self, message: M) -> Sealed<O> {
-        // SAFETY: the vtable for an `M`, from `new` or `local`.
-        Sealed::new(unsafe { tell::seal(self.tell, message) })
+        Sealed::new(tell::seal(self.tell, message))
     }
 
     /// A message whose reply answers the duty, where there is one.
@@ -351,7 +350,6 @@ impl<O: Opener, M: Send + 'static, R: Send + 'static> Seal<O, M, R> {
             tell: self.tell,
             ask: self.ask,
             inline: self.inline,
-            _message: PhantomData,
         }
     }
 
@@ -410,10 +408,9 @@ mod sealers {
 /// is for that opener, as [`Seal::port`] sees to.
 pub(crate) struct Port<'a, M, R, X> {
     tx: &'a AnyTx<X>,
-    tell: &'static SlotVt,
+    tell: tell::Opened<M>,
     ask: fn(M) -> Draft<R>,
     inline: bool,
-    _message: PhantomData<fn(M)>,
 }
 
 impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
@@ -424,8 +421,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
 
     #[inline(always)]
     fn seal(&self, message: M) -> Slot {
-        // SAFETY: the vtable for an `M`, as `Seal::port` sees to.
-        unsafe { tell::seal(self.tell, message) }
+        tell::seal(self.tell, message)
     }
 
     /// Accepts the message without waiting, as the overflow policy says. `Ok(Some)`: that one had
@@ -484,7 +480,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
 /// A [`Port`] that counts as an address.
 pub(crate) struct OwnedPort<M, R, X> {
     tx: AnyTx<X>,
-    tell: &'static SlotVt,
+    tell: tell::Opened<M>,
     ask: fn(M) -> Draft<R>,
     inline: bool,
 }
@@ -501,7 +497,6 @@ impl<M, R, X> OwnedPort<M, R, X> {
             tell: self.tell,
             ask: self.ask,
             inline: self.inline,
-            _message: PhantomData,
         }
     }
 }

@@ -26,8 +26,9 @@ pub(super) struct Slot {
     pub(super) payload: Payload,
 }
 
-// SAFETY: a slot holds a message and perhaps a reply cell. The only makers of slots, `tell::seal`,
-// `tell::seal_routed` and `node::Node::slot`, require both to be `Send`.
+// SAFETY: a slot holds a message and perhaps a reply cell. Its makers, `tell::seal`, `tell::seal_routed`,
+// `node::Draft::split` and `Slot::of_unit` (which has no contents), require or have required both to be
+// `Send`; and the future is made later, where the table says it may be.
 unsafe impl Send for Slot {}
 // SAFETY: a shared slot tells its kind and nothing of its message.
 unsafe impl Sync for Slot {}
@@ -167,8 +168,12 @@ impl FutureBuf {
     pub(super) const MAX: usize = 1024;
 
     pub(super) const fn new() -> Self {
+        /// As aligned as the buffer: a future without a size needs no more room than there is at first.
+        #[repr(align(16))]
+        struct Aligned;
+        const { assert!(align_of::<Aligned>() == Self::ALIGN) };
         Self {
-            at: NonNull::dangling(),
+            at: NonNull::<Aligned>::dangling().cast(),
             size: 0,
         }
     }

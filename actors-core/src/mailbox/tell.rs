@@ -61,31 +61,40 @@ impl<M: Send + 'static> Letter for Routed<M> {
     }
 }
 
-/// How the messages are opened that [`seal`] seals. The closure is only there for its type, see
-/// [`recreate`]. `LOCAL` says that its future need not be `Send`, so that only a task bound to a thread
-/// may open it.
+/// How messages of type `M` are opened that [`seal`] seals.
+pub(super) struct Opened<M>(&'static SlotVt, PhantomData<fn(M) -> M>);
+
+impl<M> Clone for Opened<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Opened<M> {}
+
+/// Messages are opened with the closure, which is only there for its type, see [`recreate`]. `LOCAL` says
+/// that its future need not be `Send`, so that only a task bound to a thread may open them.
 ///
 /// # Safety
 /// `F` is `Send`, or `LOCAL`.
-pub(super) const unsafe fn opened<O, M, F, C, const LOCAL: bool>(_handle: C) -> &'static SlotVt
+pub(super) const unsafe fn opened<O, M, F, C, const LOCAL: bool>(_handle: C) -> Opened<M>
 where
     O: Opener,
     M: Send + 'static,
     F: Future,
     C: Fn(&'static mut O, M) -> F + Copy,
 {
-    Sealed::<O, Plain<M>, F, C>::opened::<LOCAL>()
+    Opened(Sealed::<O, Plain<M>, F, C>::opened::<LOCAL>(), PhantomData)
 }
 
 /// Seals a message. Who is to open it is not known here, and a call to somebody who knows would make the
-/// slot elsewhere: to copy what was written just now, word by word, stalls the processor.
-///
-/// # Safety
-/// The vtable comes from [`opened`], for this `M`.
+/// slot elsewhere: copying at once what was just written word by word stalls the processor.
 #[inline(always)]
-pub(super) unsafe fn seal<M: Send + 'static>(vt: &'static SlotVt, message: M) -> Slot {
-    let payload = stow(Plain(message));
-    Slot { vt, payload }
+pub(super) fn seal<M: Send + 'static>(opened: Opened<M>, message: M) -> Slot {
+    Slot {
+        vt: opened.0,
+        payload: stow(Plain(message)),
+    }
 }
 
 /// Seals a message whose reply answers `duty`.
@@ -115,7 +124,7 @@ where
 /// The slot was made by [`seal`] from an `M` and not used up.
 #[inline]
 pub(super) unsafe fn unseal<M>(mut slot: Slot) -> M {
-    // SAFETY: how a letter lies in a slot depends on its own type only (`IN_SLOT`), and `Plain<M>`
+    // SAFETY: how a letter lies in a slot depends on its own type only (`in_slot`), and `Plain<M>`
     // is what `seal` put there.
     unsafe { take::<Plain<M>>(&raw mut slot.payload).0 }
 }

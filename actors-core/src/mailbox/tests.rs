@@ -167,6 +167,26 @@ fn link() -> Seal<Sum, Link, ()> {
     Seal::new(|_: &'static mut Sum, link: Link| Linked(link.0, 0, PhantomPinned))
 }
 
+/// A future without a size.
+#[repr(align(16))]
+struct Nothing;
+
+impl Future for Nothing {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let at = std::ptr::from_ref(&*self).addr();
+        assert_eq!(std::hint::black_box(at) % 16, 0, "not aligned");
+        Poll::Ready(())
+    }
+}
+
+struct Ignored;
+
+fn ignored() -> Seal<Sum, Ignored, ()> {
+    Seal::new(|_: &'static mut Sum, _: Ignored| Nothing)
+}
+
 fn runtimes() -> [Runtime; 2] {
     if cfg!(miri) {
         // Miri takes minutes to print where a panic came from.
@@ -627,6 +647,20 @@ fn duties_taken_away_outlive_their_handler() {
             drop(tx);
             task.await.unwrap();
             assert_eq!(tokens.left(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_future_without_a_size_is_aligned() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let tokens = Tokens::default();
+            let (tx, task) = spawn(Capacity::Unbounded, &tokens);
+            assert!(ignored().port(&tx).tell(Ignored).is_ok());
+            assert_eq!(ask(&tx, add(), Add(1, 0)).await.ok(), Some(1));
+            drop(tx);
+            task.await.unwrap();
         });
     }
 }
