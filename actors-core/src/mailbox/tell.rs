@@ -159,6 +159,7 @@ fn stow<L>(letter: L) -> Payload {
     payload
 }
 
+/// Apart, so that not each place that tells has the making of memory in it.
 #[inline(never)]
 fn stow_elsewhere<L>(letter: L) -> NonNull<()> {
     let mut at = spare::allocate::<L>();
