@@ -12,6 +12,7 @@ use super::node::{self, Draft};
 use super::queue::{Extra, Queue, Refill, Refused};
 use super::reply::{Pending, TypedDuty};
 use super::slot::{Opener, Sealed, Slot};
+use super::spare::Room;
 use super::sync::atomic::{AtomicUsize, Ordering, fence};
 use super::tell;
 use crate::error::AskError;
@@ -90,13 +91,16 @@ pub(crate) fn mailbox<O, X>(
     overflow: Overflow,
     beside: X,
 ) -> (Tx<O, X>, Rx<O, X>) {
-    let block = Box::new(Block {
+    let room = Room::<Block<X>>::new();
+    let made = Block {
         // One for all addresses, one for the task.
         refs: AtomicUsize::new(2),
         queue: Queue::new(actor, capacity, overflow),
         beside,
-    });
-    let block = NonNull::from(Box::leak(block));
+    };
+    // SAFETY: the room is for it, and nobody else's.
+    unsafe { room.at().write(made) };
+    let block = room.keep();
     let tx = Tx {
         any: AnyTx(block),
         _opener: PhantomData,
@@ -166,8 +170,11 @@ impl<X> Drop for Keep<X> {
         // is freed.
         if self.block().refs.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            // SAFETY: the last reference; the block was made as a box.
-            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+            // SAFETY: the last reference; `mailbox` has kept the block's room.
+            unsafe {
+                let _room = Room::of(self.0);
+                self.0.drop_in_place();
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The memory of asks and large messages that are over, which threads keep for the next ones.
+//! The memory of asks, large messages and mailboxes that are over, which threads keep for the next ones.
 //!
 //! They are many and live shortly: without the allocator, an ask takes a tenth fewer instructions,
 //! and who sends large messages from one thread to another does not meet its lock. A thread has two
@@ -6,21 +6,23 @@
 //! both are full or empty it exchanges one at the depot, which all share: so what goes from thread to
 //! thread goes back in numbers. This is after J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::cell::Cell;
-use std::mem::MaybeUninit;
+use std::cell::UnsafeCell;
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is kept has one of these sizes, in bytes.
-const SIZES: [usize; 7] = [64, 128, 192, 256, 512, 1_024, 2_048];
+/// What is kept has one of these sizes, in bytes. 360 is that of a mailbox, which is to take no more: there
+/// may be a million.
+const SIZES: [usize; 8] = [64, 128, 192, 256, 360, 512, 1_024, 2_048];
 /// What allocators give anyway.
 const ALIGN: usize = 16;
 /// So many bytes are in a magazine that is full.
 const MAGAZINE: usize = 16 << 10;
-/// So many magazines of each size are at the depot at most.
-const DEPOT: usize = 32;
+/// So many magazines are at the depot at most.
+const DEPOT: usize = 256;
 /// Who looks for uses of freed memory is to see that it is freed.
-const KEEPS: bool = cfg!(not(any(miri, actors_loom)));
+const KEEPS: bool = cfg!(not(any(miri, actors_loom, fuzzing)));
 
 thread_local! {
     static SPARE: Spare = const { Spare::new(&ALL) };
@@ -59,6 +61,42 @@ pub(super) unsafe fn free<T>(at: NonNull<MaybeUninit<T>>) {
     }
 }
 
+/// Memory that came from [`allocate`], and is given back when this is dropped.
+pub(super) struct Room<T>(NonNull<MaybeUninit<T>>);
+
+impl<T> Room<T> {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(allocate())
+    }
+
+    /// That of a `T` that was made in a room, and is to be dropped there before this is.
+    ///
+    /// # Safety
+    /// `at` comes from [`keep`](Self::keep), and is used up by this.
+    #[inline]
+    pub(super) unsafe fn of(at: NonNull<T>) -> Self {
+        Self(at.cast())
+    }
+
+    pub(super) fn at(&self) -> *mut T {
+        self.0.as_ptr().cast()
+    }
+
+    /// It is not given back.
+    #[inline]
+    pub(super) fn keep(self) -> NonNull<T> {
+        ManuallyDrop::new(self).0.cast()
+    }
+}
+
+impl<T> Drop for Room<T> {
+    fn drop(&mut self) {
+        // SAFETY: from `allocate`, and this is the only owner.
+        unsafe { free(self.0) };
+    }
+}
+
 /// Which of the sizes a `T` gets. `None`: it is a box of its own.
 const fn class_of<T>() -> Option<usize> {
     let mut class = 0;
@@ -72,16 +110,40 @@ const fn class_of<T>() -> Option<usize> {
 }
 
 /// Magazines that are full, by their size.
-struct Depot([Mutex<Vec<Magazine>>; SIZES.len()]);
+struct Depot {
+    full: [Mutex<Vec<Magazine>>; SIZES.len()],
+    /// How many there are.
+    len: AtomicUsize,
+}
 
 impl Depot {
     const fn new() -> Self {
-        Self([const { Mutex::new(Vec::new()) }; SIZES.len()])
+        Self {
+            full: [const { Mutex::new(Vec::new()) }; SIZES.len()],
+            len: AtomicUsize::new(0),
+        }
     }
 
     fn of(&self, class: usize) -> MutexGuard<'_, Vec<Magazine>> {
         // Nothing under this lock is left half-done by a panic.
-        self.0[class].lock().unwrap_or_else(PoisonError::into_inner)
+        let full = self.full[class].lock();
+        full.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, class: usize) -> Option<Magazine> {
+        let full = self.of(class).pop()?;
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some(full)
+    }
+
+    /// Takes a full one in. Where that is too many, gives one of the size away of which there are most.
+    fn put(&self, class: usize, full: Magazine) -> Option<(usize, Magazine)> {
+        self.of(class).push(full);
+        if self.len.fetch_add(1, Ordering::Relaxed) < DEPOT {
+            return None;
+        }
+        let most = (0..SIZES.len()).max_by_key(|&class| self.of(class).len())?;
+        Some((most, self.take(most)?))
     }
 }
 
@@ -121,12 +183,10 @@ impl Spare {
     /// `at` is of this class, comes from [`allocate`](Self::allocate) or [`new`], and is used up here.
     #[inline]
     unsafe fn free(&self, at: NonNull<u8>, class: usize) {
-        let Magazines { loaded, .. } = &self.magazines[class];
-        if loaded.len.get() == MAGAZINE / SIZES[class] {
+        if !self.magazines[class].loaded.put(at) {
             self.make_room(class);
+            self.magazines[class].loaded.put(at);
         }
-        // SAFETY: by the contract; each size is longer than a pointer, and so aligned.
-        unsafe { loaded.put(at) };
     }
 
     /// Memory, where the loaded magazine is empty.
@@ -134,28 +194,28 @@ impl Spare {
     fn take_another(&self, class: usize) -> NonNull<u8> {
         let Magazines { loaded, other } = &self.magazines[class];
         loaded.swap(other);
-        if loaded.len.get() == 0 {
-            if let Some(full) = self.depot.of(class).pop() {
+        if loaded.len() == 0 {
+            if let Some(full) = self.depot.take(class) {
                 loaded.swap(&full);
             }
         }
         loaded.take().unwrap_or_else(|| new(class))
     }
 
-    /// Makes room, where the loaded magazine is full.
+    /// Makes room, where the loaded magazine has none.
     #[cold]
     fn make_room(&self, class: usize) {
         let Magazines { loaded, other } = &self.magazines[class];
         loaded.swap(other);
-        if loaded.len.get() > 0 {
+        if loaded.len() > 0 {
             let full = Magazine::new();
             full.swap(loaded);
-            let mut depot = self.depot.of(class);
-            if depot.len() < DEPOT {
-                return depot.push(full);
+            if let Some((class, over)) = self.depot.put(class, full) {
+                over.empty(class);
             }
-            drop(depot);
-            full.empty(class);
+        }
+        if !loaded.has_room() {
+            loaded.make(class);
         }
     }
 }
@@ -169,49 +229,58 @@ impl Drop for Spare {
     }
 }
 
-/// Memory of one size, which points at each other.
-struct Magazine {
-    top: Cell<Option<NonNull<Below>>>,
-    len: Cell<usize>,
-}
-
-type Below = Option<NonNull<u8>>;
+/// Memory of one size. Its addresses lie apart from it: what was freed long ago is in no cache.
+struct Magazine(UnsafeCell<Vec<NonNull<u8>>>);
 
 // SAFETY: what is in it belongs to it alone, and to no thread.
 unsafe impl Send for Magazine {}
 
 impl Magazine {
     const fn new() -> Self {
-        Self {
-            top: Cell::new(None),
-            len: Cell::new(0),
-        }
+        Self(UnsafeCell::new(Vec::new()))
+    }
+
+    /// Works with what is in it.
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut Vec<NonNull<u8>>) -> R) -> R {
+        // SAFETY: `Magazine` is not `Sync`, and what is called here does not come back here: neither
+        // allocates nor frees, so that no allocator runs.
+        f(unsafe { &mut *self.0.get() })
     }
 
     fn swap(&self, other: &Self) {
-        self.top.swap(&other.top);
-        self.len.swap(&other.len);
+        self.with(|items| other.with(|others| mem::swap(items, others)));
+    }
+
+    fn has_room(&self) -> bool {
+        self.with(|items| items.len() < items.capacity())
+    }
+
+    fn len(&self) -> usize {
+        self.with(|items| items.len())
     }
 
     #[inline]
     fn take(&self) -> Option<NonNull<u8>> {
-        let top = self.top.get()?;
-        // SAFETY: `put` wrote it there, and it has lain here since.
-        let below = unsafe { top.read() };
-        self.top.set(below.map(NonNull::cast));
-        self.len.set(self.len.get() - 1);
-        Some(top.cast())
+        self.with(Vec::pop)
     }
 
-    /// # Safety
-    /// `at` has room for a pointer and is aligned for one; it belongs to the magazine from now on.
+    /// Puts something in, unless it is full.
     #[inline]
-    unsafe fn put(&self, at: NonNull<u8>) {
-        let top = at.cast::<Below>();
-        // SAFETY: by the contract.
-        unsafe { top.write(self.top.get().map(NonNull::cast)) };
-        self.top.set(Some(top));
-        self.len.set(self.len.get() + 1);
+    fn put(&self, at: NonNull<u8>) -> bool {
+        self.with(|items| {
+            let has_room = items.len() < items.capacity();
+            if has_room {
+                items.push(at);
+            }
+            has_room
+        })
+    }
+
+    /// Makes room, where there is none, for as many as a full one has of this class.
+    fn make(&self, class: usize) {
+        let made = Self(UnsafeCell::new(Vec::with_capacity(MAGAZINE / SIZES[class])));
+        self.swap(&made);
     }
 
     /// Gives back what is in it, which is of this class.
@@ -292,8 +361,26 @@ mod tests {
             }
         }
         assert!(seen.len() <= 4 * full, "{} were made", seen.len());
-        for full in OWN.of(class).drain(..) {
-            full.empty(class);
+        empty(&OWN);
+    }
+
+    /// As many as so many full magazines take.
+    fn fill(spare: &Spare, class: usize, magazines: usize) {
+        let full = MAGAZINE / SIZES[class];
+        let all: Vec<_> = (0..magazines * full)
+            .map(|_| spare.allocate(class))
+            .collect();
+        for at in all {
+            // SAFETY: made above of this class.
+            unsafe { spare.free(at, class) };
+        }
+    }
+
+    fn empty(depot: &Depot) {
+        for class in 0..SIZES.len() {
+            while let Some(full) = depot.take(class) {
+                full.empty(class);
+            }
         }
     }
 
@@ -303,19 +390,29 @@ mod tests {
         let class = SIZES.len() - 1;
         let spare = Spare::new(&OWN);
         let full = MAGAZINE / SIZES[class];
-        let all: Vec<_> = (0..(DEPOT + 4) * full)
-            .map(|_| spare.allocate(class))
-            .collect();
-        for at in all {
-            // SAFETY: made above of this class.
-            unsafe { spare.free(at, class) };
-        }
+        fill(&spare, class, DEPOT + 4);
         assert_eq!(OWN.of(class).len(), DEPOT);
         let Magazines { loaded, other } = &spare.magazines[class];
-        assert_eq!([loaded, other].map(|kept| kept.len.get()), [full, full]);
-        for full in OWN.of(class).drain(..) {
-            full.empty(class);
-        }
+        assert_eq!([loaded, other].map(Magazine::len), [full, full]);
+        empty(&OWN);
+        assert_eq!(OWN.len.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn spare_of_one_size_makes_room_for_others() {
+        static OWN: Depot = Depot::new();
+        let [one, other] = [SIZES.len() - 1, SIZES.len() - 2];
+        let spare = Spare::new(&OWN);
+        fill(&spare, one, DEPOT + 2);
+        fill(&spare, other, DEPOT / 4 + 2);
+        let lens = || [one, other].map(|class| OWN.of(class).len());
+        assert_eq!(lens(), [DEPOT - DEPOT / 4, DEPOT / 4]);
+        // Neither is for itself alone.
+        fill(&spare, other, DEPOT + 2);
+        let [of_one, of_other] = lens();
+        assert_eq!(of_one + of_other, DEPOT);
+        assert!(of_one.abs_diff(of_other) <= 1, "{of_one} and {of_other}");
+        empty(&OWN);
     }
 
     #[test]
@@ -349,7 +446,8 @@ mod tests {
             (class_of::<[u64; 8]>(), 0),
             (class_of::<[u64; 9]>(), 1),
             (class_of::<[u64; 33]>(), 4),
-            (class_of::<[u8; 2_048]>(), 6),
+            (class_of::<[u64; 46]>(), 5),
+            (class_of::<[u8; 2_048]>(), 7),
         ] {
             assert_eq!(bytes, KEEPS.then_some(class));
         }

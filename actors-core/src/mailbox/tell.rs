@@ -4,7 +4,7 @@ use super::reply::Duty;
 use super::slot::{
     Began, FutureBuf, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate,
 };
-use super::spare;
+use super::spare::{self, Room};
 use super::words;
 use crate::error::AskError;
 use std::marker::PhantomData;
@@ -244,7 +244,10 @@ where
             unsafe { at.write(handle(opener, message)) };
             at
         } else {
-            Box::into_raw(Box::new(handle(opener, message)))
+            let room = Room::<F>::new();
+            // SAFETY: the room is for an `F`, and nobody else's.
+            unsafe { room.at().write(handle(opener, message)) };
+            room.keep().as_ptr()
         };
         stage.running = Some(Running {
             vt: &Self::RUNNING,
@@ -258,7 +261,7 @@ where
     /// Called by the actor's task with the `at` of `stage.running`.
     #[inline]
     unsafe fn resume(at: *mut (), stage: &mut Stage, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: noted in `running`, so the future is alive. Pinned: it lies in a box or in the
+        // SAFETY: noted in `running`, so the future is alive. Pinned: it lies in a room or in the
         // stage's buffer, and stays there until it is dropped, by `abort`.
         let future = unsafe { Pin::new_unchecked(&mut *at.cast::<F>()) };
         let Poll::Ready(reply) = future.poll(cx) else {
@@ -288,8 +291,11 @@ where
             // SAFETY: alive (contract), and written to the buffer by the same constant.
             unsafe { future.drop_in_place() };
         } else {
-            // SAFETY: alive (contract), and made by `Box::into_raw` by the same constant.
-            drop(unsafe { Box::from_raw(future) });
+            // Given back also when the future's destructor panics.
+            // SAFETY: the address of a future is not null, and it was kept by the same constant.
+            let _room = unsafe { Room::of(NonNull::new_unchecked(future)) };
+            // SAFETY: alive (contract).
+            unsafe { future.drop_in_place() };
         }
     }
 
