@@ -528,35 +528,70 @@ pub struct Context<A> {
     pub(crate) duty: Option<Duty>,
     /// Why the actor gives up, and at last why it ends.
     pub(crate) reason: Option<StopReason>,
-    pub(crate) stash: Option<Box<Stash<Live<A>>>>,
-    pub(crate) stash_limit: u32,
+    stash: Option<Box<Stash<Live<A>>>>,
 }
 
 /// Mail that was put aside.
 pub(crate) struct Stash<O> {
+    /// So many messages may be.
+    limit: u32,
     pub(crate) aside: VecDeque<Sealed<O>>,
     /// What comes back after the running handler.
     pub(crate) back: VecDeque<Sealed<O>>,
 }
 
-impl<O> Default for Stash<O> {
-    fn default() -> Self {
+impl<O> Stash<O> {
+    /// The limit of an actor that was not told of another one.
+    pub(crate) const LIMIT: u32 = 1024;
+
+    fn new(limit: u32) -> Self {
         Self {
+            limit,
             aside: VecDeque::new(),
             back: VecDeque::new(),
         }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.aside.len() >= self.limit as usize
     }
 }
 
 impl<A> Context<A> {
     pub(crate) fn new(tx: WeakTx<Live<A>, Cell>, stash_limit: u32) -> Self {
+        let is_told = stash_limit != Stash::<Live<A>>::LIMIT;
         Self {
             tx,
             duty: None,
             reason: None,
-            stash: None,
-            stash_limit,
+            stash: is_told.then(|| Box::new(Stash::new(stash_limit))),
         }
+    }
+
+    /// The mail that was put aside, where there is a place for that.
+    pub(crate) fn stash_if_any(&mut self) -> Option<&mut Stash<Live<A>>> {
+        self.stash.as_deref_mut()
+    }
+
+    pub(crate) fn stash_or_make(&mut self) -> &mut Stash<Live<A>> {
+        let new = || Box::new(Stash::new(Stash::<Live<A>>::LIMIT));
+        self.stash.get_or_insert_with(new)
+    }
+
+    /// How many messages are put aside.
+    pub(crate) fn stashed_len(&self) -> usize {
+        self.stash.as_ref().map_or(0, |stash| stash.aside.len())
+    }
+
+    /// Takes the mail that was put aside: first what was to come back.
+    pub(crate) fn take_stashed(
+        &mut self,
+    ) -> impl DoubleEndedIterator<Item = Sealed<Live<A>>> + use<A> {
+        let stash = self.stash.take();
+        let (back, aside) = stash
+            .map(|stash| (stash.back, stash.aside))
+            .unwrap_or_default();
+        back.into_iter().chain(aside)
     }
 
     pub(crate) fn cell(&self) -> &Cell {
@@ -604,10 +639,9 @@ impl<A: 'static> Opener for Live<A> {
     }
 
     fn unstash(&mut self) -> VecDeque<Sealed<Self>> {
-        self.ctx
-            .stash
-            .as_mut()
-            .map(|stash| std::mem::take(&mut stash.back))
+        let stash = self.ctx.stash_if_any();
+        stash
+            .map(|stash| mem::take(&mut stash.back))
             .unwrap_or_default()
     }
 

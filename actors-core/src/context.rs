@@ -249,26 +249,28 @@ impl<A: 'static> Context<A> {
     where
         M: MessageFor<A, On>,
     {
-        if self.stashed() >= self.stash_limit as usize {
+        if self.stash_or_make().is_full() {
             return Err(StashFull(msg));
         }
         let duty = self.take_duty();
-        let stash = self.stash.get_or_insert_default();
-        stash.aside.push_back(M::seal().seal_routed(msg, duty));
+        let sealed = M::seal().seal_routed(msg, duty);
+        self.stash_or_make().aside.push_back(sealed);
         self.queue().hand_over_stashed();
         Ok(pending())
     }
 
     /// Brings all that was put aside back, before the mail that waits.
     pub fn unstash_all(&mut self) {
-        let Some(stash) = &mut self.stash else { return };
+        let Some(stash) = self.stash_if_any() else {
+            return;
+        };
         stash.back.append(&mut stash.aside);
         self.queue().unstash();
     }
 
     /// How many messages are put aside.
     pub fn stashed(&self) -> usize {
-        self.stash.as_ref().map_or(0, |stash| stash.aside.len())
+        self.stashed_len()
     }
 
     fn take_duty<R: 'static>(&mut self) -> Option<TypedDuty<R>> {

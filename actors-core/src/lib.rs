@@ -158,7 +158,7 @@ pub use promise::Promise;
 pub use recipient::Recipient;
 pub use registry::{NamedActor, Registry, lookup, names, wait_for};
 pub use service::ServiceError;
-pub use sight::{ActorInfo, Timings, actor_count, actors, events};
+pub use sight::{ActorInfo, Timings, actor_count, actors, events, vacant_tasks};
 pub use spawn::SpawnOptions;
 pub use stream::Attached;
 pub use supervise::{

@@ -34,6 +34,7 @@ mod lend;
 mod queue;
 mod handle;
 mod drain;
+mod runner;
 #[cfg(all(test, actors_loom))]
 mod loom;
 #[cfg(all(test, not(actors_loom)))]
@@ -53,6 +54,9 @@ pub use queue::MailboxStats;
 pub(crate) use queue::{InLine, Queue, Refused};
 pub(crate) use reply::Duty;
 pub(crate) use reply::{Abandoned, Pending, TypedDuty};
+#[cfg(test)]
+pub(crate) use runner::SMALL;
+pub(crate) use runner::{spawn, vacant_tasks};
 pub(crate) use slot::{Opener, Sealed};
 pub(crate) use turn::{Deadline, Turn, current, current_actor, instant, nanos, outside};
 pub(crate) use waits::{Wait, Waits};

@@ -2,7 +2,8 @@
 use crate::actor::{Actor, Handler, Message};
 use crate::addr::Addr;
 use crate::cell::Context;
-use crate::mailbox::allocations;
+use crate::mailbox::{AnyThread, SMALL, allocations};
+use crate::run::{Hooks, Life, run};
 use tokio::runtime::Builder;
 
 #[derive(Default)]
@@ -105,4 +106,17 @@ fn a_small_tell_does_not_allocate() {
         tokio::task::yield_now().await;
     });
     assert_eq!(told, (0, 0));
+}
+
+/// Else its task would take 128 bytes more.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn an_actor_of_one_word_lives_in_a_small_task() {
+    struct OneWord(#[allow(dead_code, reason = "only there for its size")] usize);
+    impl Actor for OneWord {}
+    fn size<A: 'static, F>(_run: fn(Life<A>, &'static Hooks<A>) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = size(run::<OneWord, AnyThread>);
+    assert!(size <= SMALL * size_of::<usize>(), "{size} bytes");
 }

@@ -113,19 +113,22 @@ impl<A: 'static> Shell<A> {
 
     /// It waits for its state.
     pub(crate) fn still(self) -> Life<A> {
-        Life {
+        let mut life = Life {
             rx: self.rx,
             live: None,
             parent: self.parent,
-            up: self.up,
-            reason: None,
+            rare: None,
+        };
+        if self.up.is_some() {
+            life.rare().up = self.up;
         }
+        life
     }
 
     /// It ends without having had a state.
     pub(crate) fn end(self, reason: StopReason) {
         let mut life = self.still();
-        life.reason = Some(Box::new(reason));
+        life.end_for(reason);
     }
 }
 
@@ -135,9 +138,15 @@ pub(crate) struct Life<A: 'static> {
     pub(crate) rx: Rx<Live<A>, Cell>,
     pub(crate) live: Option<Live<A>>,
     parent: Option<AnyTx<Cell>>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few lives have.
+#[derive(Default)]
+struct Rare {
     up: Option<oneshot::Sender<()>>,
     /// Why it ends, where it says so that stands above the life: else its context knows.
-    pub(crate) reason: Option<Box<StopReason>>,
+    reason: Option<StopReason>,
 }
 
 /// Runs an actor from `started` to `stopped`.
@@ -159,7 +168,8 @@ pub(crate) fn run<A: 'static, P: Threads>(
         };
         let is_up = life.note(begun, own_reason_of);
         if is_up {
-            announce(life.rx.keep().beside(), life.up.take());
+            let up = life.rare.take().and_then(|rare| rare.up);
+            announce(life.rx.keep().beside(), up);
             if let Some((rx, live)) = life.parts() {
                 // Should it end without a word, it was killed: with its runtime.
                 live.ctx.reason = None;
@@ -193,6 +203,15 @@ pub(crate) fn run<A: 'static, P: Threads>(
 type Parts<'a, A> = (&'a mut Rx<Live<A>, Cell>, &'a mut Live<A>);
 
 impl<A: 'static> Life<A> {
+    /// It ends for this reason, whatever its context says.
+    pub(crate) fn end_for(&mut self, reason: StopReason) {
+        self.rare().reason = Some(reason);
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     fn parts(&mut self) -> Option<Parts<'_, A>> {
         self.live.as_mut().map(|live| (&mut self.rx, live))
     }
@@ -353,8 +372,10 @@ pub(crate) const AFTER_KILL: Duration = Duration::from_millis(100);
 impl<A: 'static> Drop for Life<A> {
     fn drop(&mut self) {
         let live = self.live.take();
-        let mut reason = match (self.reason.take(), &live) {
-            (Some(reason), _) => *reason,
+        // The box stays: who waits for the start is told when all is settled.
+        let told = self.rare.as_mut().and_then(|rare| rare.reason.take());
+        let mut reason = match (told, &live) {
+            (Some(reason), _) => reason,
             (None, Some(live)) => live.ctx.reason.clone().unwrap_or(StopReason::Killed),
             (None, None) => StopReason::Killed,
         };
@@ -365,12 +386,10 @@ impl<A: 'static> Drop for Life<A> {
             |cell, message| report(cell, message, &reason),
         );
         if let Some(Live { actor, mut ctx }) = live {
-            if let Some(stash) = ctx.stash.take() {
-                for sealed in stash.back.into_iter().chain(stash.aside) {
-                    self.rx.discard(sealed, &lost(&reason), |cell, message| {
-                        report(cell, message, &reason);
-                    });
-                }
+            for sealed in ctx.take_stashed() {
+                self.rx.discard(sealed, &lost(&reason), |cell, message| {
+                    report(cell, message, &reason);
+                });
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
                 if reason.is_normal() {

@@ -1,7 +1,7 @@
 //! A value becomes a running actor.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
-use crate::cell::{self, Cell, Child, Context, Live, Renewed};
+use crate::cell::{self, Cell, Child, Context, Live, Renewed, Stash};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
@@ -77,7 +77,7 @@ impl SpawnOptions {
             overflow: Overflow::default(),
             stop_limit: 5_000,
             idle_timeout: None,
-            stash_capacity: 1024,
+            stash_capacity: Stash::<()>::LIMIT,
             stuck_after: 10_000,
         }
     }
@@ -150,6 +150,10 @@ impl SpawnOptions {
     /// Starts the actor on the current tokio runtime. Does not wait for its `started`; mail that
     /// comes before waits.
     ///
+    /// It may live in the task of an actor that has ended: `tokio::task::id` tells tasks apart, and not
+    /// actors, and the runtime has tasks in which nobody lives, see
+    /// [`vacant_tasks`](crate::vacant_tasks).
+    ///
     /// # Errors
     ///
     /// `NoRuntime`, `ZeroCapacity`, `NameTaken`.
@@ -181,10 +185,10 @@ impl SpawnOptions {
         let runtime = Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let (addr, mut shell) = self.make(parent)?;
         shell.up = up;
-        runtime.spawn(run::<A, AnyThread>(
-            shell.live(actor),
-            &Hooks::<A>::OF_ACTOR,
-        ));
+        let life = shell.live(actor);
+        mailbox::spawn(&runtime, move || {
+            run::<A, AnyThread>(life, &Hooks::<A>::OF_ACTOR)
+        });
         Ok(addr)
     }
 

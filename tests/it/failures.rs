@@ -3,12 +3,15 @@ use crate::gate::Gate;
 use crate::kit::{Worker, run};
 use actors_core::{
     Actor, Addr, AskError, Context, Error, Event, Events, Message, NoReplyReason, SpawnError,
-    SpawnOptions, StopReason, Stopped, events, handlers, lookup,
+    SpawnOptions, StopReason, Stopped, actors, events, handlers, lookup,
 };
 use std::fmt;
 use std::panic::panic_any;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{self, Wake, Waker};
+use tokio::task::yield_now;
 
 const BANG: &str = "bang";
 
@@ -290,6 +293,38 @@ async fn told_message_that_panics_is_told_of() {
     let told = scene.victim.tell(PanicWith { payload, after });
     told.expect("there is room");
     scene.ends(BANG).await;
+}
+
+/// Notes, when it wakes, whether an actor of this name is left.
+struct LooksFor {
+    name: &'static str,
+    left: Mutex<Option<bool>>,
+}
+
+impl Wake for LooksFor {
+    fn wake(self: Arc<Self>) {
+        let left = actors().iter().any(|actor| actor.name == self.name);
+        *self.left.lock().expect("not poisoned") = Some(left);
+    }
+}
+
+#[actors_core::test]
+async fn start_that_fails_is_told_when_nothing_is_left() {
+    let looks = Arc::new(LooksFor {
+        name: "failures-start-told",
+        left: Mutex::new(None),
+    });
+    let options = SpawnOptions::new().name(looks.name);
+    let mut start = pin!(options.start(Victim::new(At::Started)));
+    let waker = Waker::from(Arc::clone(&looks));
+    let polled = start.as_mut().poll(&mut task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let left = || *looks.left.lock().expect("not poisoned");
+    while left().is_none() {
+        yield_now().await;
+    }
+    assert_eq!(left(), Some(false));
+    assert!(matches!(start.await, Err(SpawnError::StartFailed(_))));
 }
 
 #[actors_core::test]

@@ -38,15 +38,23 @@ fn promises(text: &str) -> Vec<Promise<'_>> {
 
 /// Where a test may be: `order::name` in `tests/it/order.rs`, `tests/order.rs` or
 /// `actors-net/tests/it/order.rs`,
-/// `mailbox::loom::name` beside the code.
+/// `mailbox::loom::name` beside the code, and `mailbox::runner::tests::name` in it.
 fn files_of(test: &str) -> Option<(Vec<PathBuf>, &str)> {
     let (module, name) = test.rsplit_once("::")?;
     let folders: &[&str] = match module.contains("::") {
         true => &["actors-core/src"],
         false => &["tests/it", "tests", "actors-net/tests/it"],
     };
-    let file = Path::new(&module.replace("::", "/")).with_extension("rs");
-    let paths = folders.iter().map(|folder| root().join(folder).join(&file));
+    let of_code = module
+        .strip_suffix("::tests")
+        .filter(|of| of.contains("::"));
+    let files = [Some(module), of_code].into_iter().flatten();
+    let files = files.map(|module| Path::new(&module.replace("::", "/")).with_extension("rs"));
+    let paths = files.flat_map(|file| {
+        folders
+            .iter()
+            .map(move |folder| root().join(folder).join(&file))
+    });
     Some((paths.collect(), name))
 }
 

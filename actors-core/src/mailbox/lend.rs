@@ -89,7 +89,7 @@ pub(super) enum Ran {
 }
 
 /// The runtime that a task runs on, if there is one.
-type Home = Option<runtime::Id>;
+pub(super) type Home = Option<runtime::Id>;
 
 impl Lend {
     pub(super) fn new() -> Self {
@@ -273,7 +273,7 @@ impl Drop for Back<'_> {
 }
 
 /// The runtime that this thread is in.
-fn home() -> Home {
+pub(super) fn home() -> Home {
     // Not kept anywhere: a task can enter another runtime, and leave it again.
     let here = runtime::Handle::try_current();
     here.ok().map(|here| here.id())

@@ -491,6 +491,91 @@ fn loom_lent_meets_drop() {
     });
 }
 
+/// A life that ends at once, and holds a token.
+fn short_life(tokens: &Tokens, lived: &Arc<AtomicUsize>) -> impl Future<Output = ()> + use<> {
+    let (token, lived) = (tokens.token(), Arc::clone(lived));
+    async move {
+        let _token = token;
+        lived.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts how often it wakes.
+struct Wakes(AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Somebody moves into a task while it offers itself and is woken for nothing; or does not find it.
+#[test]
+fn loom_runner_is_taken() {
+    ::loom::model(|| {
+        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
+        let wakes = std::sync::Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = std::task::Context::from_waker(&waker);
+        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
+        let moves = {
+            let life = short_life(&tokens, &lived);
+            thread::spawn(move || runner::move_in_small(|| life))
+        };
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        let moved = usize::from(moves.join().unwrap());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), moved);
+        // As it was woken.
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(lived.load(Ordering::SeqCst), 1 + moved);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// Two move in, and the task offers itself again and again.
+#[test]
+fn loom_runner_is_taken_by_two() {
+    ::loom::model(|| {
+        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
+        let wakes = std::sync::Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = std::task::Context::from_waker(&waker);
+        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        let moves = [(); 2].map(|()| {
+            let life = short_life(&tokens, &lived);
+            thread::spawn(move || runner::move_in_small(|| life))
+        });
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        let moved = moves.map(|moves| usize::from(moves.join().unwrap()));
+        let moved = moved.iter().sum();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), moved);
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(lived.load(Ordering::SeqCst), 1 + moved);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// A task is dropped, with its runtime, while somebody moves in.
+#[test]
+fn loom_runner_is_dropped() {
+    ::loom::model(|| {
+        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
+        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
+        let moves = {
+            let life = short_life(&tokens, &lived);
+            thread::spawn(move || runner::move_in_small(|| life))
+        };
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        drop(task);
+        moves.join().unwrap();
+        assert_eq!(lived.load(Ordering::SeqCst), 1);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
 /// Addresses come and go in two threads, also from nothing; the memory goes once, with the last.
 #[test]
 fn loom_references() {

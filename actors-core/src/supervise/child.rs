@@ -42,7 +42,7 @@ pub(super) struct Supervised<A: 'static> {
 impl<A: 'static> Supervised<A> {
     /// Notes why it ends for good, for when it is dropped.
     fn ends(&mut self, reason: StopReason) {
-        self.life.reason = Some(Box::new(reason));
+        self.life.end_for(reason);
     }
 }
 
@@ -256,8 +256,7 @@ async fn tear_down<A: 'static>(child: &mut Supervised<A>, mut reason: StopReason
     let keep = rx.keep().clone();
     let (cell, queue) = (keep.beside(), keep.queue());
     if let Some(Live { actor, mut ctx }) = live.take() {
-        let stash = *ctx.stash.take().unwrap_or_default();
-        rx.put_back(stash.back.into_iter().chain(stash.aside));
+        rx.put_back(ctx.take_stashed());
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
             if reason.is_normal() {
                 reason = StopReason::Panicked(Panic::caught(&*payload));
