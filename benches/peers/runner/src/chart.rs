@@ -1,7 +1,7 @@
 //! The charts: a line for each row, a dot for each side, by how much more it costs than ours does.
 use crate::options::{Condition, folder};
 use crate::results::{Line, Results};
-use crate::sides::{SIDES, Side, ours};
+use crate::sides::{Kind, SIDES, Side, ours};
 use std::fmt::Write;
 use std::fs;
 
@@ -44,7 +44,11 @@ fn draw(lines: &[&Line], condition: Condition) -> String {
     );
     let mut x = 12.0;
     let mut y = 44.0;
-    for side in SIDES.iter().filter(|side| side.name != ours().name) {
+    let sides = || {
+        let all = SIDES.iter().filter(|side| side.kind != Kind::Work);
+        all.filter(|side| side.name != ours().name)
+    };
+    for side in sides() {
         let width = 24.0 + 6.6 * side.name.len() as f64;
         if x + width > 850.0 {
             (x, y) = (12.0, y + 18.0);
@@ -66,7 +70,7 @@ fn draw(lines: &[&Line], condition: Condition) -> String {
     for (at, line) in lines.iter().enumerate() {
         let y = TOP + STEP * (at as f64 + 0.5);
         put(&mut svg, LEFT - 14.0, y + 4.0, "end", &line.title);
-        for side in SIDES.iter().filter(|side| side.name != ours().name) {
+        for side in sides() {
             if let Some((ratio, ..)) = line.ratio(side) {
                 let times = 1.0 / ratio;
                 let title = format!("{}: {times:.2}", side.name);

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     /// Runs on one thread, and pays for no synchronization.
     OneThread,
     Reference,
+    /// No side, but the work that all have to do.
+    Work,
 }
 
 pub(crate) static SIDES: &[Side] = &[
@@ -112,6 +114,14 @@ pub(crate) static SIDES: &[Side] = &[
         "#3d6fd1",
     )
     .that_grows(),
+    side(
+        "plain calls",
+        "peers-calls",
+        "tokio",
+        "",
+        Kind::Work,
+        "#000000",
+    ),
 ];
 
 const fn side(
@@ -145,7 +155,14 @@ pub(crate) fn ours() -> &'static Side {
     &SIDES[0]
 }
 
-/// The same, as it is compared with what runs on one thread.
+/// The work without actors.
+pub(crate) fn work() -> &'static Side {
+    let mut all = SIDES.iter();
+    let work = all.find(|side| side.kind == Kind::Work);
+    work.expect("it is one of them")
+}
+
+/// Ours, as it is compared with what runs on one thread.
 pub(crate) fn ours_on_one_thread() -> &'static Side {
     &SIDES[1]
 }
