@@ -58,5 +58,7 @@ pub(crate) use reply::{Abandoned, Pending, TypedDuty};
 pub(crate) use runner::SMALL;
 pub(crate) use runner::{spawn, vacant_tasks};
 pub(crate) use slot::{Opener, Sealed};
+#[cfg(all(test, not(actors_loom)))]
+pub(crate) use spare::KEEPS as KEEPS_SPARE;
 pub(crate) use turn::{Deadline, Turn, current, current_actor, instant, nanos, outside};
 pub(crate) use waits::{Wait, Waits};

@@ -56,9 +56,9 @@ where
     C: Fn(&'static mut O, M) -> F + Copy,
 {
     // Made where it is to lie: copying one that was made on the stack stalls the processor.
-    let mut node = spare::allocate();
+    let mut at = spare::allocate();
     // SAFETY: just allocated, and nobody else's yet.
-    let node = unsafe { node.as_mut() }.write(Node::<O, M, R, F, C> {
+    unsafe { at.as_mut() }.write(Node::<O, M, R, F, C> {
         cell: ReplyCell::new(
             const {
                 if LOCAL {
@@ -73,7 +73,8 @@ where
         }),
         _types: PhantomData,
     });
-    Draft(NonNull::from(node).cast())
+    // Not by way of a reference to the node, which is for a part of the memory only.
+    Draft(at.cast())
 }
 
 impl<R> Draft<R> {
