@@ -10,7 +10,8 @@
 //! shard alone: by who moves in, by the task that was woken, to see whether somebody has, and by the
 //! task that is dropped, which takes the vacancy back.
 //!
-//! No code of others runs in the lock. To copy or drop a waker may call a subscriber, where tokio is
+//! No code of others runs in the lock, and nothing that panics: who moves in is made there, which only
+//! moves its parts. To copy or drop a waker may call a subscriber, where tokio is
 //! built with its tracing.
 use super::lend::{Home, home};
 use super::lock::{Mutex, lock};
@@ -19,7 +20,7 @@ use super::sync::atomic::{AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomPinned;
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
@@ -33,8 +34,9 @@ const SIZES: [usize; 2] = [SMALL, LARGE];
 /// Threads that spawn and end actors do so in different shards, mostly.
 const SHARDS: usize = if cfg!(actors_loom) { 1 } else { 16 };
 /// So many vacant tasks of each size are in a shard at most.
-const KEEP: usize = 64;
-/// In so many shards a spawn looks for one, and at so many of each: there may be many of other runtimes.
+const KEEP: usize = if cfg!(miri) { 8 } else { 64 };
+/// In so many shards that are not empty a spawn looks for one, and at so many of each: there may be many of
+/// other runtimes. Where they hide one that could be used, a task is spawned.
 const LOOK: usize = 4;
 /// Who looks for uses of freed memory is to see that it is freed. (Miri sees what is used after
 /// [`Runner::clear`].)
@@ -43,7 +45,8 @@ const REUSES: bool = !cfg!(fuzzing);
 /// A task that is dropped takes its vacancy back.
 const TAKES_BACK: bool = !cfg!(actors_mutant = "stale_vacancy");
 
-/// Spawns what `make` makes on the runtime, in a vacant task or in one of its own.
+/// Spawns what `make` makes on the runtime, in a vacant task or in one of its own. `make` is called in a
+/// lock: it must only put parts together.
 #[inline(always)]
 pub(crate) fn spawn<F>(runtime: &Handle, make: impl FnOnce() -> F)
 where
@@ -129,11 +132,12 @@ impl Vacant {
             self.list.push(vacancy);
             return None;
         }
-        let other = &mut self.list[self.next];
-        if other.home == vacancy.home {
+        if self.list[self.next].home == vacancy.home {
             return Some(vacancy);
         }
-        Some(mem::replace(other, vacancy))
+        let other = self.list.swap_remove(self.next);
+        self.list.push(vacancy);
+        Some(other)
     }
 }
 
@@ -424,7 +428,8 @@ mod tests {
     use tokio::runtime::{Builder, Runtime};
     use tokio::task::{self, yield_now};
 
-    /// They share the shards.
+    /// They share the shards: also with the tests of other modules, which must not leave more than one or
+    /// two vacant tasks at a time.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
     fn turn() -> std::sync::MutexGuard<'static, ()> {
@@ -632,6 +637,27 @@ mod tests {
                 yield_now().await;
             }
             assert_eq!(alive(), after);
+        });
+    }
+
+    #[test]
+    fn runner_that_displaced_another_one_is_found() {
+        let _turn = turn();
+        let (one, other) = (runtime(), runtime());
+        one.block_on(async {
+            for _ in 0..KEEP {
+                spawn(&Handle::current(), || ready(()));
+            }
+            while alive() > vacant_tasks() {
+                yield_now().await;
+            }
+        });
+        other.block_on(async {
+            let home = home_of_words::<1>().await;
+            for _ in 0..10 {
+                assert_eq!(home_of_words::<1>().await, home);
+            }
+            assert_eq!((vacant_tasks(), alive()), (1, 1));
         });
     }
 
