@@ -13,16 +13,15 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              a message that has waited behind many is most of that."
         }
         "fork-join" => {
-            "By the profile with all cores free, a quarter is threads that wait for the lock of glibc's \
-             allocator, and another quarter is new memory: one thread makes the actors and the other \
-             ends them. With mimalloc (preloaded for all, .3 of the work, measured once) ours took .25 \
-             with all cores free, and .75 of actix on one arbiter; .72 and 1.37 on one core."
+            "By the profile with all cores free, a sixth is the list of live actors, to which one thread \
+             adds and from which the other takes, and a tenth glibc's allocator; on one core a fifth is \
+             that, and a seventh tokio's lists and queues of tasks. (actix on one arbiter spawns no task \
+             that another thread could take.)"
         }
         "live-once" => {
-            "By the profile on one core, a twelfth is copying, most of it by tokio, which moves the \
-             task's future several times, and a twentieth the list of live actors; the rest is flat. \
-             Likely that it is what an actor is beside a task: its name, its states, its counts, and that \
-             others may wait for its end."
+            "By the profile on one core, three tenths are tokio's wake-ups and states of tasks, and a \
+             twentieth is the list of live actors; the rest is flat. Likely that it is what an actor is \
+             beside a task: its name, its states, its counts, and that others may wait for its end."
         }
         "idle" => "What its cell holds beside the mailbox: names, watchers, counts, states.",
         "latency-500k" if is_pinned => {
