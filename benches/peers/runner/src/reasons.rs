@@ -18,6 +18,10 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              that, and a seventh tokio's lists and queues of tasks. (actix on one arbiter spawns no task \
              that another thread could take.)"
         }
+        "ask-1000" if !is_pinned => {
+            "On one core it takes about half. Likely that this is the cache lines of the one mailbox, which go \
+             from core to core with each ask."
+        }
         "live-once" => {
             "By the profile on one core, three tenths are tokio's wake-ups and states of tasks, and a \
              twentieth is the list of live actors; the rest is flat. Likely that it is what an actor is \
