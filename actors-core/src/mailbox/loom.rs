@@ -509,27 +509,56 @@ impl std::task::Wake for Wakes {
     }
 }
 
+/// A task with such a life, and what lives are about.
+struct Scene<F> {
+    task: std::pin::Pin<Box<F>>,
+    wakes: std::sync::Arc<Wakes>,
+    tokens: Tokens,
+    lived: Arc<AtomicUsize>,
+}
+
+fn scene() -> Scene<impl Future<Output = ()>> {
+    let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
+    Scene {
+        task: Box::pin(runner::of(short_life(&tokens, &lived))),
+        wakes: std::sync::Arc::new(Wakes(AtomicUsize::new(0))),
+        tokens,
+        lived,
+    }
+}
+
+impl<F: Future<Output = ()>> Scene<F> {
+    /// Polls the task, which never ends.
+    fn poll(&mut self) {
+        let waker = Waker::from(self.wakes.clone());
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(self.task.as_mut().poll(&mut cx).is_pending());
+    }
+
+    /// Moves a life into the task, on another thread, if it is vacant.
+    fn moves(&self) -> thread::JoinHandle<bool> {
+        let life = short_life(&self.tokens, &self.lived);
+        thread::spawn(move || runner::move_in_small(|| life))
+    }
+
+    /// As many as moved in have woken it, and live now that it is polled.
+    fn ends(mut self, moved: usize) {
+        assert_eq!(self.wakes.0.load(Ordering::SeqCst), moved);
+        self.poll();
+        assert_eq!(self.lived.load(Ordering::SeqCst), 1 + moved);
+        assert_eq!(self.tokens.left(), 0);
+    }
+}
+
 /// Somebody moves into a task while it offers itself and is woken for nothing; or does not find it.
 #[test]
 fn loom_runner_is_taken() {
     ::loom::model(|| {
-        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
-        let wakes = std::sync::Arc::new(Wakes(AtomicUsize::new(0)));
-        let waker = Waker::from(wakes.clone());
-        let mut cx = std::task::Context::from_waker(&waker);
-        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
-        let moves = {
-            let life = short_life(&tokens, &lived);
-            thread::spawn(move || runner::move_in_small(|| life))
-        };
-        assert!(task.as_mut().poll(&mut cx).is_pending());
-        assert!(task.as_mut().poll(&mut cx).is_pending());
-        let moved = usize::from(moves.join().unwrap());
-        assert_eq!(wakes.0.load(Ordering::SeqCst), moved);
-        // As it was woken.
-        assert!(task.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(lived.load(Ordering::SeqCst), 1 + moved);
-        assert_eq!(tokens.left(), 0);
+        let mut scene = scene();
+        let moves = scene.moves();
+        scene.poll();
+        scene.poll();
+        scene.ends(usize::from(moves.join().unwrap()));
     });
 }
 
@@ -537,23 +566,12 @@ fn loom_runner_is_taken() {
 #[test]
 fn loom_runner_is_taken_by_two() {
     ::loom::model(|| {
-        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
-        let wakes = std::sync::Arc::new(Wakes(AtomicUsize::new(0)));
-        let waker = Waker::from(wakes.clone());
-        let mut cx = std::task::Context::from_waker(&waker);
-        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
-        assert!(task.as_mut().poll(&mut cx).is_pending());
-        let moves = [(); 2].map(|()| {
-            let life = short_life(&tokens, &lived);
-            thread::spawn(move || runner::move_in_small(|| life))
-        });
-        assert!(task.as_mut().poll(&mut cx).is_pending());
+        let mut scene = scene();
+        scene.poll();
+        let moves = [(); 2].map(|()| scene.moves());
+        scene.poll();
         let moved = moves.map(|moves| usize::from(moves.join().unwrap()));
-        let moved = moved.iter().sum();
-        assert_eq!(wakes.0.load(Ordering::SeqCst), moved);
-        assert!(task.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(lived.load(Ordering::SeqCst), 1 + moved);
-        assert_eq!(tokens.left(), 0);
+        scene.ends(moved.iter().sum());
     });
 }
 
@@ -561,14 +579,15 @@ fn loom_runner_is_taken_by_two() {
 #[test]
 fn loom_runner_is_dropped() {
     ::loom::model(|| {
-        let (tokens, lived) = (Tokens::new(), Arc::new(AtomicUsize::new(0)));
-        let mut task = Box::pin(runner::of(short_life(&tokens, &lived)));
-        let moves = {
-            let life = short_life(&tokens, &lived);
-            thread::spawn(move || runner::move_in_small(|| life))
-        };
-        let mut cx = std::task::Context::from_waker(Waker::noop());
-        assert!(task.as_mut().poll(&mut cx).is_pending());
+        let mut scene = scene();
+        let moves = scene.moves();
+        scene.poll();
+        let Scene {
+            task,
+            tokens,
+            lived,
+            ..
+        } = scene;
         drop(task);
         moves.join().unwrap();
         assert_eq!(lived.load(Ordering::SeqCst), 1);
