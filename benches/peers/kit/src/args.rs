@@ -4,6 +4,7 @@ use crate::rows;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio::runtime::Builder;
 
 /// How a point is measured.
@@ -13,6 +14,8 @@ pub struct Setup {
     pub variant: String,
     /// How many threads run actors.
     pub workers: usize,
+    /// How long it works before it is measured.
+    pub warm_up: Duration,
 }
 
 static SETUP: OnceLock<Setup> = OnceLock::new();
@@ -30,12 +33,16 @@ pub fn main<P: Peer>() -> ExitCode {
         eprintln!("usage: ROW VARIANT WORKERS SHARE [SIZE]");
         return ExitCode::FAILURE;
     };
-    let (Ok(workers), Ok(share)) = (workers.parse(), share.parse()) else {
+    let (Ok(workers), Ok(share)) = (workers.parse(), share.parse::<f64>()) else {
         eprintln!("not numbers: {workers} {share}");
         return ExitCode::FAILURE;
     };
-    let variant = variant.clone();
-    SETUP.set(Setup { variant, workers }).expect("only once");
+    let setup = Setup {
+        variant: variant.clone(),
+        workers,
+        warm_up: Duration::from_millis(100).mul_f64((10.0 * share).min(1.0)),
+    };
+    SETUP.set(setup).expect("only once");
     let mut rows = rows::ROWS.iter().chain(rows::GROWTH);
     let Some(row) = rows.find(|known| known.name == *row) else {
         eprintln!("no row is called {row}");

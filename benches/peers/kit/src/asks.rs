@@ -1,10 +1,10 @@
 //! Asks: in sequence, many in flight, and across many actors.
-use crate::load::{Adder, add, all, nanos_each, sum};
+use crate::load::{Adder, add, all, nanos_each, run, sum};
 use crate::peer::{Mailbox, Peer};
 use std::time::Instant;
 
 pub(crate) fn in_sequence<P: Peer, const N: usize>(count: u64, mailbox: Mailbox) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let addr = P::spawn(Adder::<N>::default(), mailbox).await;
         let start = Instant::now();
         let mut total = 0;
@@ -19,7 +19,7 @@ pub(crate) fn in_sequence<P: Peer, const N: usize>(count: u64, mailbox: Mailbox)
 
 pub(crate) fn at_once<P: Peer>(count: u64, askers: u64) -> f64 {
     let laps = count / askers;
-    P::run(async move {
+    run::<P, _>(async move {
         let addr = P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await;
         let start = Instant::now();
         all::<P, _>((0..askers).map(|_| {
@@ -41,7 +41,7 @@ pub(crate) fn across<P: Peer>(count: u64) -> f64 {
     const CALLERS: u64 = 64;
     const ACTORS: usize = 64;
     let asks = count / CALLERS;
-    P::run(async move {
+    run::<P, _>(async move {
         let mut addrs = Vec::new();
         for _ in 0..ACTORS {
             addrs.push(P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await);

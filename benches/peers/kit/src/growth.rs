@@ -1,6 +1,6 @@
 //! How the cost of a message grows: with the number of actors, the length of the queue, and its size.
 use crate::latch::Latch;
-use crate::load::{Adder, add, nanos_each, sum};
+use crate::load::{Adder, add, nanos_each, run, sum};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use crate::savina::Random;
 use crate::{asks, tells};
@@ -12,7 +12,7 @@ use std::time::Instant;
 /// So many asks one after another, each to another actor; at least one to each.
 pub(crate) fn ask_actors<P: Peer>(count: u64, actors: u64) -> f64 {
     let laps = (count / actors).max(1);
-    P::run(async move {
+    run::<P, _>(async move {
         let addrs = shuffled::<P, _>(actors, Adder::<1>::default, add(0)).await;
         let start = Instant::now();
         for lap in 1..=laps {
@@ -27,7 +27,7 @@ pub(crate) fn ask_actors<P: Peer>(count: u64, actors: u64) -> f64 {
 /// The same with tells, until all were handled.
 pub(crate) fn tell_actors<P: Peer>(count: u64, actors: u64) -> f64 {
     let laps = (count / actors).max(1);
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(actors);
         let over = Arc::new(over);
         let quota = || Quota {
@@ -98,7 +98,7 @@ where
 /// these.
 pub(crate) fn ask_queue<P: Peer>(count: u64, len: u64) -> f64 {
     let laps = (count / len).max(1);
-    P::run(async move {
+    run::<P, _>(async move {
         let addr = P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await;
         // Their places are used again, so that no allocation of the workload is in the number.
         let mut asks: Vec<_> = (0..len).map(|_| Box::pin(None)).collect();
@@ -132,7 +132,7 @@ pub(crate) fn ask_queue<P: Peer>(count: u64, len: u64) -> f64 {
 /// tells the next one. No thread is woken and none waits for another, whatever the length.
 pub(crate) fn tell_queue<P: Peer>(count: u64, len: u64) -> f64 {
     let laps = (count / len).max(1);
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(1);
         let own = Arc::new(OnceLock::new());
         let treadmill = Treadmill::<P> {

@@ -2,7 +2,7 @@
 //!
 //! Each is due at a time that does not depend on how the others fare, and its latency counts from
 //! then: what is sent late because of others is late.
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use hdrhistogram::Histogram;
 use std::thread;
@@ -42,7 +42,7 @@ impl Behaviour for Recorder {
 pub(crate) fn latency<P: Peer>(rate: u64, share: f64) -> Vec<f64> {
     let seconds = (5.0 * share).min(1.0);
     let count = ((rate as f64 * seconds) as u64).max(1);
-    P::run(async move {
+    run::<P, _>(async move {
         let began = Instant::now() + Duration::from_millis(1);
         let times = Histogram::new(3).expect("three digits are in range");
         let addr = P::spawn(Recorder { began, times }, Mailbox::Unbounded).await;

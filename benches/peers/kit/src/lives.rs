@@ -1,10 +1,10 @@
 //! What an actor costs that lives once, and one that has nothing to do.
-use crate::load::{Adder, add, nanos_each, sum};
+use crate::load::{Adder, add, nanos_each, run, sum};
 use crate::peer::{Mailbox, Peer};
 use std::time::Instant;
 
 pub(crate) fn live_once<P: Peer>(count: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let start = Instant::now();
         let mut total = 0;
         for n in 0..count {
@@ -20,7 +20,7 @@ pub(crate) fn live_once<P: Peer>(count: u64) -> f64 {
 
 /// How many bytes of memory an actor takes that has done one ask.
 pub(crate) fn idle<P: Peer>(count: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         // Whatever the first one needs, and does not need again.
         let first = P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await;
         P::ask(&first, add(0)).await;

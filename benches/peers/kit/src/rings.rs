@@ -1,6 +1,6 @@
 //! A message that goes round: through a hundred actors, and between two.
 use crate::latch::Latch;
-use crate::load::nanos_each;
+use crate::load::{nanos_each, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,7 +39,7 @@ impl<P: Peer> Behaviour for Node<P> {
 }
 
 pub(crate) fn ring<P: Peer>(hops: u64, len: usize) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(1);
         let over = Arc::new(over);
         let mut nodes = Vec::new();

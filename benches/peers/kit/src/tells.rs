@@ -1,5 +1,5 @@
 //! Tells: from one task and from several, where the mailbox is bounded and where it is not.
-use crate::load::{Adder, add, all, nanos_each, sum, until};
+use crate::load::{Adder, add, all, nanos_each, run, sum, until};
 use crate::peer::{Mailbox, Peer};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ pub(crate) fn tell<P: Peer, const N: usize>(
     mailbox: Mailbox,
 ) -> f64 {
     let tells = count / laps / producers;
-    P::run(async move {
+    run::<P, _>(async move {
         let addr = P::spawn(Adder::<N>::default(), mailbox).await;
         let start = Instant::now();
         for lap in 1..=laps {

@@ -1,6 +1,6 @@
 //! Bounded buffer: 40 producers and 40 consumers around an actor that holds at most 50 items.
 use crate::latch::Latch;
-use crate::load::{millis, sum};
+use crate::load::{millis, run, sum};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ fn work(seed: u64) {
 }
 
 pub(super) fn buffer<P: Peer>(items: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(items * PRODUCERS as u64);
         let over = Arc::new(over);
         let manager = Manager::<P> {

@@ -1,6 +1,6 @@
 //! Counting: one actor sends another a million increments, and asks for the count.
 use crate::latch::Latch;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,7 +51,7 @@ impl<P: Peer> Behaviour for Producer<P> {
 }
 
 pub(super) fn counting<P: Peer>(count: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(1);
         let over = Arc::new(over);
         let counter = Counter {

@@ -2,7 +2,7 @@
 //! the requests are writes.
 use super::Random;
 use crate::latch::Latch;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ impl<P: Peer> Behaviour for Worker<P> {
 }
 
 pub(super) fn dictionary<P: Peer>(requests: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(WORKERS);
         let over = Arc::new(over);
         let dictionary = Dictionary::<P> {

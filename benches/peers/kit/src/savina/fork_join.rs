@@ -1,6 +1,6 @@
 //! Fork-join create: 40,000 actors are started, each handles one message and ends.
 use crate::latch::Latch;
-use crate::load::{millis, sum};
+use crate::load::{millis, run, sum};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +30,7 @@ impl Behaviour for Once {
 }
 
 pub(super) fn fork_join<P: Peer>(count: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(count);
         let over = Arc::new(over);
         let start = Instant::now();

@@ -1,6 +1,6 @@
 //! Philosophers: 20 of them ask an arbitrator for their forks, again and again, 10,000 times each.
 use crate::latch::Latch;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,7 +81,7 @@ impl<P: Peer> Behaviour for Philosopher<P> {
 }
 
 pub(super) fn philosophers<P: Peer>(rounds: u64) -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(PHILOSOPHERS as u64);
         let over = Arc::new(over);
         let arbitrator = Arbitrator::<P> {

@@ -1,6 +1,6 @@
 //! N-queens: all placements of 12, by 20 workers that give work back until 4 queens are placed.
 use crate::latch::Latch;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,7 +103,7 @@ fn is_safe(queens: &[u8], column: u8) -> bool {
 }
 
 pub(super) fn queens<P: Peer>() -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(1);
         let master = Master::<P> {
             workers: Vec::new(),

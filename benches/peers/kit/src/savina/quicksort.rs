@@ -1,6 +1,6 @@
 //! Quicksort: a million numbers; each actor splits its part among two others, down to 2,048.
 use super::Random;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::time::Instant;
 use tokio::sync::{Mutex, oneshot};
@@ -109,7 +109,7 @@ impl<P: Peer> Behaviour for Sorter<P> {
 }
 
 pub(super) fn quicksort<P: Peer>() -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let mut random = Random::new(SEED);
         let numbers: Vec<u64> = (0..NUMBERS).map(|_| random.next()).collect();
         let mut expected = numbers.clone();

@@ -1,6 +1,6 @@
 //! Sieve: the primes below 100,000, by a chain of actors that each hold 1,000 of them.
 use crate::latch::Latch;
-use crate::load::millis;
+use crate::load::{millis, run};
 use crate::peer::{Behaviour, Mailbox, Peer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,7 +73,7 @@ impl<P: Peer> Behaviour for Producer<P> {
 }
 
 pub(super) fn sieve<P: Peer>() -> f64 {
-    P::run(async move {
+    run::<P, _>(async move {
         let (over, is_over) = Latch::new(1);
         let first = Filter::<P> {
             primes: vec![2],
