@@ -74,14 +74,14 @@ fn note(actor: &Keep<Cell>) {
 
 /// Whether it is this actor, or below it. Those above an actor end after it.
 fn is_within(actor: &Cell, root: ActorId) -> bool {
-    let (mut id, mut above) = (actor.id, actor.parent);
+    let (mut id, mut above) = (actor.id, actor.parent());
     loop {
         if id == root {
             return true;
         }
         let Some(parent) = above else { return false };
         id = parent;
-        above = cell::find(parent, |keep| keep.beside().parent).flatten();
+        above = cell::find(parent, |keep| keep.beside().parent()).flatten();
     }
 }
 

@@ -99,7 +99,7 @@ impl<A> Addr<A> {
             }
         };
         self.cell().with_scope(first);
-        match self.cell().renewed {
+        match self.cell().renewed() {
             Renewed::Always | Renewed::AfterFailure => self.tx.queue().leave(),
             Renewed::Never => self.tx.queue().close(),
         }
@@ -109,7 +109,7 @@ impl<A> Addr<A> {
     /// dead letters; asks among it fail with `NoReply`. A supervised child that is `Permanent` is
     /// made anew, and keeps its mail.
     pub fn stop_now(&self) {
-        match self.cell().renewed {
+        match self.cell().renewed() {
             Renewed::Always => self.tx.queue().leave(),
             Renewed::Never | Renewed::AfterFailure => self.tx.queue().stop_now(),
         }
@@ -230,7 +230,7 @@ impl<A> fmt::Debug for WeakAddr<A> {
 
 /// What kills an actor for good ends only the incarnation of one that is to be made anew.
 pub(crate) fn kill(cell: &Cell, queue: &Queue) {
-    match cell.renewed {
+    match cell.renewed() {
         Renewed::Never => queue.kill(),
         Renewed::AfterFailure | Renewed::Always => queue.break_off(),
     }

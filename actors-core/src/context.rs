@@ -40,7 +40,7 @@ impl<A: 'static> Context<A> {
 
     /// Stops the actor after this message, as [`Addr::stop_now`].
     pub fn stop_now(&self) {
-        match self.cell().renewed {
+        match self.cell().renewed() {
             Renewed::Always => self.queue().leave(),
             Renewed::Never | Renewed::AfterFailure => self.queue().stop_now(),
         }
@@ -53,7 +53,7 @@ impl<A: 'static> Context<A> {
         if self.reason.as_ref().is_none_or(StopReason::is_normal) {
             self.reason = Some(StopReason::failed(error.into()));
         }
-        match self.cell().renewed {
+        match self.cell().renewed() {
             Renewed::Never => self.queue().stop_now(),
             Renewed::AfterFailure | Renewed::Always => self.queue().leave(),
         }

@@ -5,7 +5,6 @@ use crate::mailbox::Keep;
 use crate::supervise::Supervisor;
 use crate::tree::{Tree, tree};
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 /// How a supervised tree fares; see [`Supervisor::health`].
 #[derive(Clone, Debug)]
@@ -140,7 +139,7 @@ fn restarting(root: Keep<Cell>) -> Vec<ActorName> {
         let cell = actor.beside();
         let is_down = match cell.state() {
             ActorState::Restarting => true,
-            ActorState::Starting => cell.incarnation.load(Ordering::Relaxed) > 0,
+            ActorState::Starting => cell.incarnation() > 0,
             ActorState::Running | ActorState::Stopping | ActorState::Stopped => false,
         };
         if is_down {

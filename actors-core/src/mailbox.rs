@@ -60,5 +60,6 @@ pub(crate) use runner::{spawn, vacant_tasks};
 pub(crate) use slot::{Opener, Sealed};
 #[cfg(all(test, not(actors_loom)))]
 pub(crate) use spare::KEEPS as KEEPS_SPARE;
+pub(crate) use sync::OnceBox;
 pub(crate) use turn::{Deadline, Turn, current, current_actor, instant, nanos, outside};
 pub(crate) use waits::{Wait, Waits};

@@ -13,7 +13,6 @@ use crate::witness;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -269,7 +268,7 @@ fn told(cell: &Cell) -> Option<Error> {
 }
 
 pub(crate) fn incarnation(cell: &Cell) -> u32 {
-    cell.incarnation.load(Ordering::Relaxed)
+    cell.incarnation()
 }
 
 /// Stops the children, the last one first, each within its limit, or else this one; then it is
@@ -287,7 +286,7 @@ pub(crate) async fn stop_children(parent: &Keep<Cell>) {
     };
     while let Some(child) = last() {
         // Boxed: else each actor would have room for this in it all its life.
-        let limit = child.stop_limit.unwrap_or(parent.beside().stop_limit);
+        let limit = child.stop_limit.unwrap_or(parent.beside().stop_limit());
         let limit = Duration::from_millis(limit.into());
         Box::pin(stop_child(parent, &child.keep, limit)).await;
     }

@@ -89,11 +89,11 @@ pub(crate) fn info(keep: &Keep<Cell>) -> ActorInfo {
         id: cell.id,
         name: cell.name().to_owned(),
         type_name: (cell.type_name)(),
-        parent: cell.parent,
+        parent: cell.parent(),
         state: cell.state(),
         capacity: queue.capacity(),
         mailbox: queue.stats(),
-        incarnation: cell.incarnation.load(Ordering::Relaxed),
+        incarnation: cell.incarnation(),
         uptime: cell.uptime(),
         message,
         since: since.flatten(),
@@ -193,7 +193,7 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
     let mut stuck = Vec::new();
     cell::for_each_live(|keep| {
         let (cell, queue) = (keep.beside(), keep.queue());
-        if cell.stuck_after == 0 {
+        if cell.stuck_after() == 0 {
             return;
         }
         let Some((message, _)) = queue.turn().message() else {
@@ -205,7 +205,7 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
             _ => (now, false),
         };
         let running = now - at;
-        if !told && running >= Duration::from_millis(cell.stuck_after.into()) {
+        if !told && running >= Duration::from_millis(cell.stuck_after().into()) {
             told = true;
             stuck.push((cell.actor_name(), message, running));
         }

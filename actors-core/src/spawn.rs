@@ -1,7 +1,7 @@
 //! A value becomes a running actor.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
-use crate::cell::{self, Cell, Child, Context, Live, Renewed, Stash};
+use crate::cell::{self, Cell, Child, Context, Live, Renewed, Stash, Traits};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
@@ -75,10 +75,10 @@ impl SpawnOptions {
             registry: None,
             capacity: Capacity::DEFAULT,
             overflow: Overflow::default(),
-            stop_limit: 5_000,
+            stop_limit: Traits::STOP_LIMIT,
             idle_timeout: None,
             stash_capacity: Stash::<()>::LIMIT,
-            stuck_after: 10_000,
+            stuck_after: Traits::STUCK_AFTER,
         }
     }
 
@@ -288,12 +288,16 @@ impl SpawnOptions {
         let id = ActorId::next();
         let idle_limit = self.idle_nanos();
         let type_name = std::any::type_name::<A>;
-        let parent_id = parent.as_ref().map(|parent| parent.tx.beside().id);
         let renewed = parent.as_ref().map(|parent| parent.renewed);
-        let mut cell = Cell::new(id, self.name, type_name, parent_id);
-        cell.stop_limit = self.stop_limit;
-        cell.stuck_after = self.stuck_after;
-        cell.renewed = renewed.unwrap_or(Renewed::Never);
+        let traits = Traits {
+            name: self.name,
+            parent: parent.as_ref().map(|parent| parent.tx.beside().id),
+            stop_limit: self.stop_limit,
+            stuck_after: self.stuck_after,
+            renewed: renewed.unwrap_or(Renewed::Never),
+            ..Traits::default()
+        };
+        let cell = Cell::new(id, type_name, traits);
         let (tx, mut rx) =
             mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);
         if let Some(registry) = &self.registry {

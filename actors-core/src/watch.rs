@@ -4,7 +4,6 @@ use crate::addr::Addr;
 use crate::cell::{self, Context};
 use crate::error::{ActorName, StopReason};
 use crate::message::MessageFor;
-use std::sync::atomic::Ordering;
 
 /// The notice that a watched actor has ended.
 #[derive(Clone, Debug)]
@@ -48,7 +47,7 @@ impl<A: 'static> Context<A> {
             let other = other_cell.beside();
             let notice = Stopped {
                 actor: other.actor_name(),
-                incarnation: other.incarnation.load(Ordering::Relaxed),
+                incarnation: other.incarnation(),
                 reason: reason.clone(),
             };
             me.tx()

@@ -23,10 +23,11 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 /// What both ends share: the queue, and what the user of the mailbox keeps beside it.
+#[repr(C)]
 struct Block<X> {
-    refs: AtomicUsize,
     queue: Queue,
     beside: X,
+    refs: AtomicUsize,
 }
 
 /// Keeps the memory of a mailbox, and neither the actor alive nor its type known.

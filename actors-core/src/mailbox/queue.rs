@@ -20,8 +20,8 @@ use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
 use super::slot::Slot;
+use super::sync::OnceWaker;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use super::sync::{OnceBox, SetOnce};
 use super::turn::{self, Turn};
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
@@ -58,8 +58,8 @@ const KEEP: usize = 64;
 
 /// What the addresses of an actor and its task share.
 ///
-/// In the order of who writes: senders, nobody, the task. The task writes with each message, which
-/// must not cost the senders the cache lines that they need.
+/// In the order of who needs it: senders, few, the task. What either writes or reads with each message
+/// must not cost the other a cache line that it needs.
 #[repr(C)]
 pub(crate) struct Queue {
     inbox: Mutex<Inbox>,
@@ -70,35 +70,19 @@ pub(crate) struct Queue {
     /// Some actor was watched. Written in the lock.
     has_watched: AtomicBool,
     overflow: Overflow,
-    /// The number of the actor. Here, since those who ask need it.
-    actor: u64,
-    waker: SetOnce<Waker>,
-    /// How many addresses there are.
-    pub(super) addrs: AtomicUsize,
     /// `usize::MAX` for an unbounded mailbox.
     capacity: usize,
-    /// How long the actor may be idle before it stops, in nanoseconds; 0 for ever.
-    idle_limit: AtomicU64,
+    waker: OnceWaker,
+    /// How many addresses there are.
+    pub(super) addrs: AtomicUsize,
+    pub(super) lend: Lend,
+    turn: Turn,
+    /// How many messages were handled. Written by the task alone.
+    handled: AtomicU64,
     control: AtomicU32,
     /// How many messages have left the mailbox one by one, to be handled; wraps around. Written by
     /// the task alone, with each message: who finds no room in the lock looks here.
     departed: AtomicU32,
-    counts: Counts,
-    pub(super) lend: Lend,
-    turn: Turn,
-}
-
-/// What became of accepted messages. Written by the actor's task alone.
-struct Counts {
-    handled: AtomicU64,
-    rare: OnceBox<RareCounts>,
-}
-
-#[derive(Default)]
-struct RareCounts {
-    failed: AtomicU64,
-    withdrawn: AtomicU64,
-    dead: AtomicU64,
 }
 
 struct Inbox {
@@ -253,17 +237,12 @@ impl Queue {
             is_over: AtomicBool::new(false),
             has_watched: AtomicBool::new(false),
             overflow,
-            actor,
-            waker: SetOnce::new(),
+            waker: OnceWaker::new(),
             addrs: AtomicUsize::new(1),
             capacity,
-            idle_limit: AtomicU64::new(0),
             control: AtomicU32::new(0),
             departed: AtomicU32::new(0),
-            counts: Counts {
-                handled: AtomicU64::new(0),
-                rare: OnceBox::new(),
-            },
+            handled: AtomicU64::new(0),
             lend: Lend::new(),
             turn: Turn::new(actor),
         }
@@ -272,7 +251,7 @@ impl Queue {
     /// The number of the actor.
     #[inline]
     pub(crate) fn actor(&self) -> u64 {
-        self.actor
+        self.turn.actor()
     }
 
     pub(crate) fn turn(&self) -> &Turn {
@@ -430,7 +409,7 @@ impl Queue {
             return false;
         };
         // SAFETY: by the contract.
-        unsafe { self.lend.borrow(waker, slot, || self.is_at_rest()) }
+        unsafe { self.lend.borrow(&waker, slot, || self.is_at_rest()) }
     }
 
     /// Accepts a message whether there is room or not, unless closed. Takes room all the same.
@@ -716,13 +695,16 @@ impl Queue {
     }
 
     pub(crate) fn set_idle_limit(&self, nanos: u64) {
-        self.idle_limit.store(nanos, Ordering::Relaxed);
+        if nanos != 0 || self.idle_limit() != 0 {
+            self.turn.rare().idle_limit.store(nanos, Ordering::Relaxed);
+        }
     }
 
     // --- the task
 
     pub(super) fn idle_limit(&self) -> u64 {
-        self.idle_limit.load(Ordering::Relaxed)
+        let rare = self.turn.rare_if_any();
+        rare.map_or(0, |rare| rare.idle_limit.load(Ordering::Relaxed))
     }
 
     /// Stores the task's waker, at its first poll.
@@ -742,7 +724,7 @@ impl Queue {
     #[cold]
     unsafe fn set_first_waker(&self, waker: &Waker) {
         // SAFETY: nobody but the task sets it (contract).
-        unsafe { self.waker.set(|| waker.clone()) };
+        unsafe { self.waker.set(waker) };
         drop(lock(&self.inbox));
     }
 
@@ -930,7 +912,7 @@ impl Queue {
     }
 
     pub(super) fn count_handled(&self) {
-        add_one(&self.counts.handled);
+        add_one(&self.handled);
     }
 
     /// Whether whoever has the turn has nothing to do: there is no mail, nothing of it is to come back,
@@ -953,7 +935,7 @@ impl Queue {
 
     /// A message was counted that was put aside.
     pub(super) fn uncount_handled(&self) {
-        let handled = &self.counts.handled;
+        let handled = &self.handled;
         handled.store(handled.load(Ordering::Relaxed) - 1, Ordering::Release);
     }
 
@@ -963,23 +945,23 @@ impl Queue {
     }
 
     pub(super) fn count_failed(&self) {
-        add_one(&self.counts.rare().failed);
+        add_one(&self.turn.rare().failed);
     }
 
     pub(super) fn count_withdrawn(&self) {
-        add_one(&self.counts.rare().withdrawn);
+        add_one(&self.turn.rare().withdrawn);
     }
 
     pub(super) fn count_dead(&self) {
-        add_one(&self.counts.rare().dead);
+        add_one(&self.turn.rare().dead);
     }
 
     // --- sight
 
     /// How many messages were handled, whatever became of them: changes with each message.
     pub(crate) fn begun(&self) -> u64 {
-        let handled = self.counts.handled.load(Ordering::Relaxed);
-        let rare = self.counts.rare.get().map(|rare| {
+        let handled = self.handled.load(Ordering::Relaxed);
+        let rare = self.turn.rare_if_any().map(|rare| {
             rare.failed.load(Ordering::Relaxed) + rare.withdrawn.load(Ordering::Relaxed)
         });
         handled + rare.unwrap_or(0)
@@ -987,13 +969,12 @@ impl Queue {
 
     /// How many messages wait or are being handled, and what became of the others.
     pub(crate) fn stats(&self) -> MailboxStats {
-        let counts = &self.counts;
         // What has left is read first, so that it is never more than what was accepted.
         let mut stats = MailboxStats {
-            handled: counts.handled.load(Ordering::Acquire),
+            handled: self.handled.load(Ordering::Acquire),
             ..MailboxStats::default()
         };
-        if let Some(rare) = counts.rare.get() {
+        if let Some(rare) = self.turn.rare_if_any() {
             stats.failed = rare.failed.load(Ordering::Acquire);
             stats.withdrawn = rare.withdrawn.load(Ordering::Acquire);
             stats.dead_letters = rare.dead.load(Ordering::Acquire);
@@ -1010,12 +991,6 @@ impl Queue {
         let left = stats.handled + stats.failed + stats.withdrawn + stats.dead_letters;
         stats.waiting = stats.accepted.saturating_sub(left);
         stats
-    }
-}
-
-impl Counts {
-    fn rare(&self) -> &RareCounts {
-        self.rare.get_or_make(RareCounts::default)
     }
 }
 

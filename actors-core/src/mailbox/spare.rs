@@ -12,9 +12,9 @@ use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is kept has one of these sizes, in bytes. 360 is that of a mailbox, which is to take no more: there
+/// What is kept has one of these sizes, in bytes. 232 is that of a mailbox, which is to take no more: there
 /// may be a million.
-const SIZES: [usize; 8] = [64, 128, 192, 256, 360, 512, 1_024, 2_048];
+const SIZES: [usize; 8] = [64, 128, 192, 232, 320, 512, 1_024, 2_048];
 /// What allocators give anyway.
 const ALIGN: usize = 16;
 /// So many bytes are in a magazine that is full.

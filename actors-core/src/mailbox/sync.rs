@@ -7,8 +7,9 @@ pub(crate) use loom::sync::atomic;
 
 use atomic::{AtomicPtr, Ordering};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::ManuallyDrop;
 use std::ptr;
+use std::task::{RawWakerVTable, Waker};
 
 /// A cell that loom checks for concurrent access; std's otherwise.
 #[cfg(not(actors_loom))]
@@ -36,60 +37,60 @@ impl<T> UnsafeCell<T> {
 #[cfg(actors_loom)]
 pub(crate) use loom::cell::UnsafeCell;
 
-/// Is set once, by the one that may, and read by anybody.
+/// A waker that is set once, by the one that may, and used by anybody.
 ///
-/// Ownership: until `is_set` is true, `value` belongs to the one that may set it; from then on it is
-/// only read.
-pub(crate) struct SetOnce<T> {
-    is_set: atomic::AtomicBool,
-    value: UnsafeCell<MaybeUninit<T>>,
+/// Ownership: until `vtable` is not null, `data` belongs to the one that may set it; from then on both
+/// are only read. They are the two parts of a waker that belongs to this.
+pub(crate) struct OnceWaker {
+    vtable: AtomicPtr<RawWakerVTable>,
+    data: UnsafeCell<*const ()>,
 }
 
-// SAFETY: the value is shared once it is set, and may be dropped by another thread than it was set by.
-unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
+// SAFETY: a waker may be used and dropped by any thread, and is shared once it is set.
+unsafe impl Sync for OnceWaker {}
+// SAFETY: as above.
+unsafe impl Send for OnceWaker {}
 
-impl<T> SetOnce<T> {
+impl OnceWaker {
     pub(crate) fn new() -> Self {
         Self {
-            is_set: atomic::AtomicBool::new(false),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
+            vtable: AtomicPtr::new(ptr::null_mut()),
+            data: UnsafeCell::new(ptr::null()),
         }
     }
 
+    /// The waker, which still belongs to this.
     #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
-        // `Acquire` pairs with the store: the value is seen.
-        if !self.is_set.load(Ordering::Acquire) {
-            return None;
-        }
-        // SAFETY: set, so it is there, and nobody writes it any more.
-        Some(
-            self.value
-                .with(|value| unsafe { (*value).assume_init_ref() }),
-        )
+    pub(crate) fn get(&self) -> Option<ManuallyDrop<Waker>> {
+        // `Acquire` pairs with the store: the data is seen.
+        // SAFETY: null, or what `set` has stored, which was a `&'static`.
+        let vtable = unsafe { self.vtable.load(Ordering::Acquire).as_ref() }?;
+        // SAFETY: set, so nobody writes it any more.
+        let data = self.data.with(|data| unsafe { *data });
+        // SAFETY: the parts of one waker, which was forgotten, and this one is not dropped.
+        Some(ManuallyDrop::new(unsafe { Waker::new(data, vtable) }))
     }
 
-    /// Sets the value, unless it is set.
+    /// Keeps a copy of the waker, unless one is set.
     ///
     /// # Safety
     /// Nobody else calls this at the same time.
-    pub(crate) unsafe fn set(&self, make: impl FnOnce() -> T) {
+    pub(crate) unsafe fn set(&self, waker: &Waker) {
         if self.get().is_some() {
             return;
         }
-        let made = make();
+        let waker = ManuallyDrop::new(waker.clone());
         // SAFETY: not set, so nobody reads it; nobody else sets it (contract).
-        self.value.with_mut(|value| unsafe { (*value).write(made) });
-        self.is_set.store(true, Ordering::Release);
+        self.data.with_mut(|data| unsafe { *data = waker.data() });
+        let vtable = ptr::from_ref(waker.vtable()).cast_mut();
+        self.vtable.store(vtable, Ordering::Release);
     }
 }
 
-impl<T> Drop for SetOnce<T> {
+impl Drop for OnceWaker {
     fn drop(&mut self) {
-        if self.get().is_some() {
-            // SAFETY: set, and not used again.
-            self.value
-                .with_mut(|value| unsafe { (*value).assume_init_drop() });
+        if let Some(waker) = self.get() {
+            drop(ManuallyDrop::into_inner(waker));
         }
     }
 }
@@ -106,6 +107,14 @@ impl<T: Send + Sync> OnceBox<T> {
     pub(crate) fn new() -> Self {
         Self {
             made: AtomicPtr::new(ptr::null_mut()),
+            _owns: PhantomData,
+        }
+    }
+
+    /// One that is made already.
+    pub(crate) fn of(value: T) -> Self {
+        Self {
+            made: AtomicPtr::new(Box::into_raw(Box::new(value))),
             _owns: PhantomData,
         }
     }
@@ -138,6 +147,12 @@ impl<T: Send + Sync> OnceBox<T> {
         };
         // SAFETY: a box that is dropped with this.
         unsafe { &*there }
+    }
+}
+
+impl<T: Send + Sync> Default for OnceBox<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

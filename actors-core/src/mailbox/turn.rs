@@ -24,30 +24,40 @@ loom::thread_local! {
 }
 
 /// What one actor is doing now.
+#[repr(C)]
 pub(crate) struct Turn {
     actor: u64,
+    rare: OnceBox<Rare>,
+    /// The kind of the current message; null between messages.
+    message: AtomicPtr<SlotVt>,
+}
+
+/// What few actors need: made when one first does, and one box for all of it.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// What became of messages that were not handled. Written by the actor's task alone.
+    pub(super) failed: AtomicU64,
+    pub(super) withdrawn: AtomicU64,
+    pub(super) dead: AtomicU64,
+    /// How long the actor may be idle before it stops, in nanoseconds; 0 for ever.
+    pub(super) idle_limit: AtomicU64,
+    /// There may be something to clear after the current message: what follows. Only the actor's task
+    /// touches this.
+    is_marked: AtomicBool,
     /// Made when a handler first asks.
     waits: OnceBox<Arc<Waits>>,
     /// When the asker of the current message gives up; see [`Deadline`].
     deadline: AtomicU64,
-    /// The kind of the current message; null between messages.
-    message: AtomicPtr<SlotVt>,
     /// When the current message was begun, in [`nanos`]; 0 where nobody measures.
     since: AtomicU64,
-    /// There may be something to clear after the current message: a deadline, a time, waits. Only
-    /// the actor's task touches this.
-    is_marked: AtomicBool,
 }
 
 impl Turn {
     pub(crate) fn new(actor: u64) -> Self {
         Self {
             actor,
-            waits: OnceBox::new(),
-            deadline: AtomicU64::new(0),
             message: AtomicPtr::new(ptr::null_mut()),
-            since: AtomicU64::new(0),
-            is_marked: AtomicBool::new(false),
+            rare: OnceBox::new(),
         }
     }
 
@@ -58,23 +68,42 @@ impl Turn {
 
     /// For which actors its handler waits.
     pub(crate) fn waits(&self) -> &Arc<Waits> {
-        self.is_marked.store(true, Ordering::Relaxed);
-        self.waits.get_or_make(|| Arc::new(Waits::new(self.actor)))
+        let waits = &self.mark().waits;
+        waits.get_or_make(|| Arc::new(Waits::new(self.actor)))
+    }
+
+    /// What is to be cleared after the current message.
+    fn mark(&self) -> &Rare {
+        let rare = self.rare();
+        rare.is_marked.store(true, Ordering::Relaxed);
+        rare
+    }
+
+    pub(super) fn rare(&self) -> &Rare {
+        self.rare.get_or_make(Rare::default)
+    }
+
+    /// The same, if anything of it was ever needed.
+    #[inline]
+    pub(super) fn rare_if_any(&self) -> Option<&Rare> {
+        self.rare.get()
     }
 
     /// The same, if it has ever waited.
     pub(crate) fn waits_if_any(&self) -> Option<&Arc<Waits>> {
-        self.waits.get()
+        self.rare.get()?.waits.get()
     }
 
     /// When the asker of the current message gives up.
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline(self.deadline.load(Ordering::Relaxed))
+        let rare = self.rare.get();
+        rare.map_or(Deadline::NONE, |rare| {
+            Deadline(rare.deadline.load(Ordering::Relaxed))
+        })
     }
 
     pub(crate) fn set_deadline(&self, deadline: Deadline) {
-        self.deadline.store(deadline.0, Ordering::Relaxed);
-        self.is_marked.store(true, Ordering::Relaxed);
+        self.mark().deadline.store(deadline.0, Ordering::Relaxed);
     }
 
     /// Notes which kind of message is being handled. Only the actor's task calls this.
@@ -83,19 +112,33 @@ impl Turn {
         self.message
             .store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
         if since != 0 {
-            self.since.store(since, Ordering::Relaxed);
-            self.is_marked.store(true, Ordering::Relaxed);
+            self.mark().since.store(since, Ordering::Relaxed);
         }
     }
 
     #[inline]
     pub(super) fn end(&self) {
         self.message.store(ptr::null_mut(), Ordering::Relaxed);
-        if self.is_marked.load(Ordering::Relaxed) {
-            self.clear();
+        if let Some(rare) = self.rare.get() {
+            if rare.is_marked.load(Ordering::Relaxed) {
+                rare.clear();
+            }
         }
     }
 
+    /// The type name of the message being handled, and since when, where that is measured.
+    pub(crate) fn message(&self) -> Option<(&'static str, Option<Instant>)> {
+        let kind = self.message.load(Ordering::Relaxed);
+        // SAFETY: only `begin` stores a pointer here that is not null, and it comes from a
+        // `&'static`.
+        let kind = unsafe { kind.as_ref() }?;
+        let rare = self.rare.get();
+        let since = rare.map_or(0, |rare| rare.since.load(Ordering::Relaxed));
+        Some(((kind.name)(), (since != 0).then(|| instant(since))))
+    }
+}
+
+impl Rare {
     fn clear(&self) {
         self.is_marked.store(false, Ordering::Relaxed);
         if let Some(waits) = self.waits.get() {
@@ -108,16 +151,6 @@ impl Turn {
         if self.deadline.load(Ordering::Relaxed) != 0 {
             self.deadline.store(0, Ordering::Relaxed);
         }
-    }
-
-    /// The type name of the message being handled, and since when, where that is measured.
-    pub(crate) fn message(&self) -> Option<(&'static str, Option<Instant>)> {
-        let kind = self.message.load(Ordering::Relaxed);
-        // SAFETY: only `begin` stores a pointer here that is not null, and it comes from a
-        // `&'static`.
-        let kind = unsafe { kind.as_ref() }?;
-        let since = self.since.load(Ordering::Relaxed);
-        Some(((kind.name)(), (since != 0).then(|| instant(since))))
     }
 }
 

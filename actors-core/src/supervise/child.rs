@@ -17,7 +17,6 @@ use crate::scope::Scope;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -97,7 +96,7 @@ pub(super) fn live_on<A: Actor, Form: 'static>(
             let reason = incarnation(&mut child, &mut factory).await;
             let cell_is_final = {
                 let keep = child.life.rx.keep();
-                keep.queue().is_closed() || keep.beside().renewed == Renewed::Never
+                keep.queue().is_closed() || keep.beside().renewed() == Renewed::Never
             };
             if cell_is_final {
                 child.ends(reason);
@@ -182,7 +181,7 @@ async fn finish<A: Actor>(
     let keep = rx.keep().clone();
     keep.beside().scope_if_any(Scope::abort_streams);
     keep.beside().set_state(ActorState::Stopping);
-    if keep.beside().renewed == Renewed::Never {
+    if keep.beside().renewed() == Renewed::Never {
         keep.queue().close();
     }
     stop_children(&keep).await;
@@ -287,7 +286,7 @@ async fn tear_down<A: 'static>(child: &mut Supervised<A>, mut reason: StopReason
     log_failure(cell, &reason);
     cell.end_incarnation(&reason);
     tell_stopped(cell, &reason);
-    cell.incarnation.fetch_add(1, Ordering::Relaxed);
+    cell.count_incarnation();
     cell.set_state(ActorState::Restarting);
     reason
 }

@@ -16,7 +16,6 @@ use crate::timer::Timer;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -229,7 +228,7 @@ impl Handler<RenewChild> for Node {
         match self.children.get(&id) {
             None => return false,
             Some(known) => {
-                let is_temporary = known.keep.beside().renewed == Renewed::Never;
+                let is_temporary = known.keep.beside().renewed() == Renewed::Never;
                 if is_temporary && matches!(known.kind, Kind::Actor { .. }) {
                     return false;
                 }
@@ -531,7 +530,7 @@ impl Node {
             None => StopReason::Normal,
         };
         tell_stopped(cell, &reason);
-        cell.incarnation.fetch_add(1, Ordering::Relaxed);
+        cell.count_incarnation();
         cell.set_state(ActorState::Restarting);
         self.tell_above(Said::StandsStill(ctx.id().get(), reason));
     }
