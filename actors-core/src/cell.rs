@@ -29,12 +29,12 @@ pub(crate) struct Cell {
     /// Made when somebody wants to be told of the end, or it comes.
     ending: OnceBox<Mutex<Ending>>,
     scope: OnceBox<Mutex<Scope<Child>>>,
-    /// What most actors have like others.
-    traits: OnceBox<Traits>,
+    /// None of an actor for which all is as usual.
+    details: Option<Box<Details>>,
 }
 
-/// What tells an actor apart from one that was spawned without a word.
-pub(crate) struct Traits {
+/// What tells an actor apart from one that was spawned with a type and no more.
+pub(crate) struct Details {
     /// The name that it was given.
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) parent: Option<ActorId>,
@@ -49,21 +49,31 @@ pub(crate) struct Traits {
     pub(crate) up_since: AtomicU64,
 }
 
-impl Traits {
+impl Details {
     pub(crate) const STOP_LIMIT: u32 = 5_000;
     pub(crate) const STUCK_AFTER: u32 = 10_000;
 
     fn are_usual(&self) -> bool {
-        self.name.is_none()
-            && self.parent.is_none()
-            && self.stop_limit == Self::STOP_LIMIT
-            && self.stuck_after == Self::STUCK_AFTER
-            && self.renewed == Renewed::Never
+        // Nobody with neither name nor parent is supervised, so the last two stay as they are.
+        let Self {
+            name,
+            parent,
+            stop_limit,
+            stuck_after,
+            renewed,
+            incarnation: _,
+            up_since: _,
+        } = self;
+        name.is_none()
+            && parent.is_none()
+            && *stop_limit == Self::STOP_LIMIT
+            && *stuck_after == Self::STUCK_AFTER
+            && *renewed == Renewed::Never
     }
 }
 
-/// Those of an actor that was spawned without a word.
-impl Default for Traits {
+/// As usual.
+impl Default for Details {
     fn default() -> Self {
         Self {
             name: None,
@@ -202,7 +212,7 @@ impl Hasher for IdHasher {
 }
 
 impl Cell {
-    pub(crate) fn new(id: ActorId, type_name: fn() -> &'static str, traits: Traits) -> Self {
+    pub(crate) fn new(id: ActorId, type_name: fn() -> &'static str, details: Details) -> Self {
         Self {
             id,
             type_name,
@@ -210,10 +220,7 @@ impl Cell {
             aborted: AtomicBool::new(false),
             ending: OnceBox::new(),
             scope: OnceBox::new(),
-            traits: match traits.are_usual() {
-                true => OnceBox::new(),
-                false => OnceBox::of(traits),
-            },
+            details: (!details.are_usual()).then(|| Box::new(details)),
         }
     }
 
@@ -234,41 +241,42 @@ impl Cell {
     }
 
     fn given_name(&self) -> Option<&Cow<'static, str>> {
-        self.traits.get()?.name.as_ref()
+        self.details.as_deref()?.name.as_ref()
     }
 
     pub(crate) fn parent(&self) -> Option<ActorId> {
-        self.traits.get()?.parent
+        self.details.as_deref()?.parent
     }
 
     /// How long each child may take to stop, in milliseconds.
     pub(crate) fn stop_limit(&self) -> u32 {
-        let traits = self.traits.get();
-        traits.map_or(Traits::STOP_LIMIT, |traits| traits.stop_limit)
+        let details = self.details.as_deref();
+        details.map_or(Details::STOP_LIMIT, |details| details.stop_limit)
     }
 
     /// A handler that runs for longer is reported; in milliseconds, 0 for never.
     pub(crate) fn stuck_after(&self) -> u32 {
-        let traits = self.traits.get();
-        traits.map_or(Traits::STUCK_AFTER, |traits| traits.stuck_after)
+        let details = self.details.as_deref();
+        details.map_or(Details::STUCK_AFTER, |details| details.stuck_after)
     }
 
     /// When it is made anew instead of ending.
     pub(crate) fn renewed(&self) -> Renewed {
-        let traits = self.traits.get();
-        traits.map_or(Renewed::Never, |traits| traits.renewed)
+        let details = self.details.as_deref();
+        details.map_or(Renewed::Never, |details| details.renewed)
     }
 
     /// How often it was made anew.
     pub(crate) fn incarnation(&self) -> u32 {
-        let traits = self.traits.get();
-        traits.map_or(0, |traits| traits.incarnation.load(Ordering::Relaxed))
+        let details = self.details.as_deref();
+        details.map_or(0, |details| details.incarnation.load(Ordering::Relaxed))
     }
 
     /// It is about to be made anew.
     pub(crate) fn count_incarnation(&self) {
-        let traits = self.traits.get_or_make(Traits::default);
-        traits.incarnation.fetch_add(1, Ordering::Relaxed);
+        if let Some(details) = &self.details {
+            details.incarnation.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn actor_name(&self) -> ActorName {
@@ -304,15 +312,15 @@ impl Cell {
     /// Notes that it is up from now on.
     pub(crate) fn note_up(&self) {
         let now = tokio::time::Instant::now().into_std();
-        let traits = self.traits.get_or_make(Traits::default);
-        traits
-            .up_since
-            .store(mailbox::nanos(now), Ordering::Relaxed);
+        if let Some(details) = &self.details {
+            let now = mailbox::nanos(now);
+            details.up_since.store(now, Ordering::Relaxed);
+        }
     }
 
     /// For how long the actor, or its incarnation, has been up, where that is noted.
     pub(crate) fn uptime(&self) -> Option<Duration> {
-        let since = self.traits.get()?.up_since.load(Ordering::Relaxed);
+        let since = self.details.as_deref()?.up_since.load(Ordering::Relaxed);
         let is_up = since != 0 && self.state() == ActorState::Running;
         is_up.then(|| {
             let now = tokio::time::Instant::now().into_std();

@@ -232,7 +232,7 @@ pub(crate) fn announce(cell: &Cell, up: Option<oneshot::Sender<()>>) {
     cell.up();
     event::emit(|| Event::Started {
         actor: cell.actor_name(),
-        incarnation: incarnation(cell),
+        incarnation: cell.incarnation(),
     });
     if let Some(up) = up {
         // Nobody waits any more, which is no error.
@@ -265,10 +265,6 @@ pub(crate) fn own_reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
 /// What others said that the actor fails with.
 fn told(cell: &Cell) -> Option<Error> {
     cell.scope_if_any(|scope| scope.failure.take()).flatten()
-}
-
-pub(crate) fn incarnation(cell: &Cell) -> u32 {
-    cell.incarnation()
 }
 
 /// Stops the children, the last one first, each within its limit, or else this one; then it is
@@ -462,7 +458,7 @@ pub(crate) fn log_failure(cell: &Cell, reason: &StopReason) {
 pub(crate) fn tell_stopped(cell: &Cell, reason: &StopReason) {
     event::emit(|| Event::Stopped {
         actor: cell.actor_name(),
-        incarnation: incarnation(cell),
+        incarnation: cell.incarnation(),
         reason: reason.clone(),
     });
 }

@@ -1,7 +1,7 @@
 //! A value becomes a running actor.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
-use crate::cell::{self, Cell, Child, Context, Live, Renewed, Stash, Traits};
+use crate::cell::{self, Cell, Child, Context, Details, Live, Renewed, Stash};
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
@@ -75,10 +75,10 @@ impl SpawnOptions {
             registry: None,
             capacity: Capacity::DEFAULT,
             overflow: Overflow::default(),
-            stop_limit: Traits::STOP_LIMIT,
+            stop_limit: Details::STOP_LIMIT,
             idle_timeout: None,
             stash_capacity: Stash::<()>::LIMIT,
-            stuck_after: Traits::STUCK_AFTER,
+            stuck_after: Details::STUCK_AFTER,
         }
     }
 
@@ -289,15 +289,15 @@ impl SpawnOptions {
         let idle_limit = self.idle_nanos();
         let type_name = std::any::type_name::<A>;
         let renewed = parent.as_ref().map(|parent| parent.renewed);
-        let traits = Traits {
+        let details = Details {
             name: self.name,
             parent: parent.as_ref().map(|parent| parent.tx.beside().id),
             stop_limit: self.stop_limit,
             stuck_after: self.stuck_after,
             renewed: renewed.unwrap_or(Renewed::Never),
-            ..Traits::default()
+            ..Details::default()
         };
-        let cell = Cell::new(id, type_name, traits);
+        let cell = Cell::new(id, type_name, details);
         let (tx, mut rx) =
             mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);
         if let Some(registry) = &self.registry {
@@ -306,9 +306,7 @@ impl SpawnOptions {
                 return Err(SpawnError::NameTaken(name));
             }
         }
-        if idle_limit != 0 {
-            tx.queue().set_idle_limit(idle_limit);
-        }
+        tx.queue().set_idle_limit(idle_limit);
         if self.stuck_after != 0 && tracing::enabled!(tracing::Level::WARN) {
             sight::watch_for_stuck();
         }

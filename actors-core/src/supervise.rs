@@ -12,7 +12,6 @@ use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{Keep, Seal, outside};
 use crate::policy::{Backoff, Intensity, Restart, Strategy};
-use crate::run::incarnation;
 use crate::sight::{ActorInfo, info};
 use crate::spawn::{Parent, SpawnOptions};
 use child::{Report, Supervised, live_on};
@@ -733,7 +732,7 @@ impl<A: 'static> Context<A> {
             Err(error) => panic!("{error}"),
         };
         let me = self.tx.clone();
-        let incarnation = incarnation(self.cell());
+        let incarnation = self.cell().incarnation();
         let id = supervisor.id().get();
         let node = supervisor.node.tx.beside();
         node.on_end(cell::watch_key(), move |reason| {
@@ -753,7 +752,7 @@ impl<A: 'static> Context<A> {
 /// How an actor of any type handles the failure of a supervisor below it.
 fn fail_with<A: 'static>() -> Seal<Live<A>, Below, ()> {
     Seal::new(|live: &'static mut Live<A>, below: Below| {
-        let mine = incarnation(live.ctx.cell());
+        let mine = live.ctx.cell().incarnation();
         match below.reason {
             StopReason::Failed(error) if below.incarnation == mine => live.ctx.fail(error),
             StopReason::Panicked(panic) if below.incarnation == mine => live.ctx.fail(panic),

@@ -94,10 +94,10 @@ pub(crate) fn mailbox<O, X>(
 ) -> (Tx<O, X>, Rx<O, X>) {
     let room = Room::<Block<X>>::new();
     let made = Block {
-        // One for all addresses, one for the task.
-        refs: AtomicUsize::new(2),
         queue: Queue::new(actor, capacity, overflow),
         beside,
+        // One for all addresses, one for the task.
+        refs: AtomicUsize::new(2),
     };
     // SAFETY: the room is for it, and nobody else's.
     unsafe { room.at().write(made) };

@@ -237,14 +237,14 @@ impl Queue {
             is_over: AtomicBool::new(false),
             has_watched: AtomicBool::new(false),
             overflow,
+            capacity,
             waker: OnceWaker::new(),
             addrs: AtomicUsize::new(1),
-            capacity,
-            control: AtomicU32::new(0),
-            departed: AtomicU32::new(0),
-            handled: AtomicU64::new(0),
             lend: Lend::new(),
             turn: Turn::new(actor),
+            handled: AtomicU64::new(0),
+            control: AtomicU32::new(0),
+            departed: AtomicU32::new(0),
         }
     }
 
@@ -405,11 +405,9 @@ impl Queue {
     /// The slot is the caller's and was not used up. After `true` it is.
     #[inline]
     pub(super) unsafe fn try_run(&self, slot: *mut Slot) -> bool {
-        let Some(waker) = self.waker.get() else {
-            return false;
-        };
         // SAFETY: by the contract.
-        unsafe { self.lend.borrow(&waker, slot, || self.is_at_rest()) }
+        let run = |waker: &Waker| unsafe { self.lend.borrow(waker, slot, || self.is_at_rest()) };
+        self.waker.with(run).unwrap_or(false)
     }
 
     /// Accepts a message whether there is room or not, unless closed. Takes room all the same.
@@ -680,9 +678,7 @@ impl Queue {
 
     /// Wakes the task, as after a change of the idle limit.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = self.waker.get() {
-            waker.wake_by_ref();
-        }
+        self.waker.with(Waker::wake_by_ref);
     }
 
     /// Whether the actor was killed.
@@ -713,7 +709,7 @@ impl Queue {
     /// Called by the task.
     #[inline]
     pub(super) unsafe fn set_waker(&self, waker: &Waker) {
-        if self.waker.get().is_none() {
+        if !self.waker.is_set() {
             // SAFETY: there is one task (contract).
             unsafe { self.set_first_waker(waker) };
         }

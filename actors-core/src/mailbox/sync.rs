@@ -1,4 +1,4 @@
-//! The synchronisation types of this folder: std's, or loom's while the models run.
+//! The synchronisation types of this folder, and a few made of them: std's, or loom's while the models run.
 #[cfg(not(actors_loom))]
 pub(crate) use std::sync::atomic;
 
@@ -59,16 +59,22 @@ impl OnceWaker {
         }
     }
 
-    /// The waker, which still belongs to this.
     #[inline]
-    pub(crate) fn get(&self) -> Option<ManuallyDrop<Waker>> {
+    pub(crate) fn is_set(&self) -> bool {
+        !self.vtable.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Calls `f` with the waker, if it is set.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&Waker) -> R) -> Option<R> {
         // `Acquire` pairs with the store: the data is seen.
         // SAFETY: null, or what `set` has stored, which was a `&'static`.
         let vtable = unsafe { self.vtable.load(Ordering::Acquire).as_ref() }?;
         // SAFETY: set, so nobody writes it any more.
         let data = self.data.with(|data| unsafe { *data });
         // SAFETY: the parts of one waker, which was forgotten, and this one is not dropped.
-        Some(ManuallyDrop::new(unsafe { Waker::new(data, vtable) }))
+        let waker = ManuallyDrop::new(unsafe { Waker::new(data, vtable) });
+        Some(f(&waker))
     }
 
     /// Keeps a copy of the waker, unless one is set.
@@ -76,7 +82,7 @@ impl OnceWaker {
     /// # Safety
     /// Nobody else calls this at the same time.
     pub(crate) unsafe fn set(&self, waker: &Waker) {
-        if self.get().is_some() {
+        if self.is_set() {
             return;
         }
         let waker = ManuallyDrop::new(waker.clone());
@@ -89,13 +95,18 @@ impl OnceWaker {
 
 impl Drop for OnceWaker {
     fn drop(&mut self) {
-        if let Some(waker) = self.get() {
-            drop(ManuallyDrop::into_inner(waker));
-        }
+        // SAFETY: null, or what `set` has stored, which was a `&'static`.
+        let vtable = unsafe { self.vtable.load(Ordering::Relaxed).as_ref() };
+        let Some(vtable) = vtable else { return };
+        // Not by `with`: so loom sees that nobody reads it any more.
+        // SAFETY: not used again.
+        let data = self.data.with_mut(|data| unsafe { *data });
+        // SAFETY: the parts of one waker, which was forgotten.
+        drop(unsafe { Waker::new(data, vtable) });
     }
 }
 
-/// What few need: made when somebody first needs it, and there from then on. One word until then.
+/// What is made when somebody first needs it, and there from then on. One word until then.
 ///
 /// Ownership: the pointer is null, or that of a box that belongs to this and is only shared.
 pub(crate) struct OnceBox<T> {
@@ -107,14 +118,6 @@ impl<T: Send + Sync> OnceBox<T> {
     pub(crate) fn new() -> Self {
         Self {
             made: AtomicPtr::new(ptr::null_mut()),
-            _owns: PhantomData,
-        }
-    }
-
-    /// One that is made already.
-    pub(crate) fn of(value: T) -> Self {
-        Self {
-            made: AtomicPtr::new(Box::into_raw(Box::new(value))),
             _owns: PhantomData,
         }
     }
@@ -137,6 +140,8 @@ impl<T: Send + Sync> OnceBox<T> {
         let first =
             self.made
                 .compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Acquire);
+        // Of two who each make their own and then look for the other's, one finds it.
+        atomic::fence(Ordering::SeqCst);
         let there = match first {
             Ok(_) => made,
             Err(there) => {

@@ -1,4 +1,5 @@
-//! `Turn`: what one actor is doing now, and for whom it waits; and which actor this thread runs.
+//! `Turn`: what one actor is doing now, for whom it waits, and what few others need of it; and which actor
+//! this thread runs.
 //!
 //! Ownership: `CURRENT` holds a pointer only while [`scope`] runs, which borrows what it points at
 //! for that long. So whoever reads it inside of [`current`] reads a live `Turn`, on the thread that
@@ -56,12 +57,13 @@ impl Turn {
     pub(crate) fn new(actor: u64) -> Self {
         Self {
             actor,
-            message: AtomicPtr::new(ptr::null_mut()),
             rare: OnceBox::new(),
+            message: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
     /// The number of the actor.
+    #[inline]
     pub(crate) fn actor(&self) -> u64 {
         self.actor
     }
@@ -72,6 +74,11 @@ impl Turn {
         waits.get_or_make(|| Arc::new(Waits::new(self.actor)))
     }
 
+    /// The same, if it has ever waited.
+    pub(crate) fn waits_if_any(&self) -> Option<&Arc<Waits>> {
+        self.rare.get()?.waits.get()
+    }
+
     /// What is to be cleared after the current message.
     fn mark(&self) -> &Rare {
         let rare = self.rare();
@@ -79,6 +86,7 @@ impl Turn {
         rare
     }
 
+    /// What few need of it.
     pub(super) fn rare(&self) -> &Rare {
         self.rare.get_or_make(Rare::default)
     }
@@ -87,11 +95,6 @@ impl Turn {
     #[inline]
     pub(super) fn rare_if_any(&self) -> Option<&Rare> {
         self.rare.get()
-    }
-
-    /// The same, if it has ever waited.
-    pub(crate) fn waits_if_any(&self) -> Option<&Arc<Waits>> {
-        self.rare.get()?.waits.get()
     }
 
     /// When the asker of the current message gives up.

@@ -11,7 +11,7 @@ use crate::error::{ActorName, Escalation, EscalationFault, StopReason};
 use crate::event::{self, Event};
 use crate::mailbox::Keep;
 use crate::policy::Backoff;
-use crate::run::{AFTER_KILL, incarnation, tell_stopped};
+use crate::run::{AFTER_KILL, tell_stopped};
 use crate::timer::Timer;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::{HashMap, VecDeque};
@@ -305,7 +305,7 @@ impl Node {
             cell.up();
             event::emit(|| Event::Started {
                 actor: cell.actor_name(),
-                incarnation: incarnation(cell),
+                incarnation: cell.incarnation(),
             });
         }
         self.restarted = true;
@@ -469,7 +469,7 @@ impl Node {
             tracing::warn!(%actor, ?after, failures, "restarting");
             event::emit(|| Event::Restarting {
                 actor,
-                incarnation: incarnation(cell),
+                incarnation: cell.incarnation(),
                 after,
                 reason: known.reason.clone(),
             });

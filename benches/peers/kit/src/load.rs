@@ -25,9 +25,12 @@ async fn warm_up<P: Peer>() {
     }
     for addr in addrs.iter().cycle() {
         if start.elapsed() >= setup().warm_up {
-            return;
+            break;
         }
         P::ask(addr, add(0)).await;
+    }
+    for addr in addrs {
+        P::stop(addr).await;
     }
 }
 
