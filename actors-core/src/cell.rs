@@ -26,7 +26,7 @@ pub(crate) struct Cell {
     state: AtomicU8,
     /// It was killed since it had not ended in time.
     aborted: AtomicBool,
-    /// Made when somebody wants to be told of the end, or it comes.
+    /// Made when somebody wants to be told of the end, or it comes and is not a normal one.
     ending: OnceBox<Mutex<Ending>>,
     scope: OnceBox<Mutex<Scope<Child>>>,
     /// None of an actor for which all is as usual.
@@ -347,10 +347,33 @@ impl Cell {
         self.ending.get_or_make(alive)
     }
 
+    fn has_ended(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == ActorState::Stopped as u8
+    }
+
+    /// Why it has ended, if it has. An end that is not normal is noted in the lock before the state
+    /// says so.
+    fn reason(&self, ending: &Ending) -> Option<StopReason> {
+        match ending {
+            Ending::Ended(reason) => Some(reason.clone()),
+            Ending::Alive(_) => self.has_ended().then_some(StopReason::Normal),
+        }
+    }
+
     /// Marks the actor as ended and tells everybody who waits for that. Not twice.
     pub(crate) fn end(&self, reason: &StopReason) {
+        if reason.is_normal() {
+            // `SeqCst`: either who wants to be told is found here, or finds that it has ended.
+            self.state
+                .store(ActorState::Stopped as u8, Ordering::SeqCst);
+            if self.ending.get().is_none() {
+                return;
+            }
+        }
+        let mut ending = self.ending().lock();
+        let before = mem::replace(&mut *ending, Ending::Ended(reason.clone()));
         self.set_state(ActorState::Stopped);
-        let before = mem::replace(&mut *self.ending().lock(), Ending::Ended(reason.clone()));
+        drop(ending);
         let Ending::Alive(watchers) = before else {
             return;
         };
@@ -384,57 +407,47 @@ impl Cell {
     }
 
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
-        match &*self.ending.get()?.lock() {
-            Ending::Alive(_) => None,
-            Ending::Ended(reason) => Some(reason.clone()),
+        if !self.has_ended() {
+            return None;
+        }
+        match self.ending.get() {
+            Some(ending) => self.reason(&ending.lock()),
+            None => Some(StopReason::Normal),
         }
     }
 
     /// Calls `tell` once when the actor, or its incarnation, ends; at once if the actor has.
     pub(crate) fn on_end(&self, key: u64, tell: impl FnOnce(&StopReason) + Send + 'static) {
         let mut ending = self.ending().lock();
-        match &mut *ending {
-            Ending::Alive(watchers) => {
-                let at = watchers.partition_point(|watcher| watcher.key < key);
-                watchers.insert(
-                    at,
-                    Watcher {
-                        key,
-                        told: Told::Actor(Box::new(tell)),
-                    },
-                );
-            }
-            Ending::Ended(reason) => {
-                let reason = reason.clone();
-                drop(ending);
-                tell(&reason);
-            }
+        if let Some(reason) = self.reason(&ending) {
+            drop(ending);
+            tell(&reason);
+        } else if let Ending::Alive(watchers) = &mut *ending {
+            let at = watchers.partition_point(|watcher| watcher.key < key);
+            let told = Told::Actor(Box::new(tell));
+            watchers.insert(at, Watcher { key, told });
         }
     }
 
     /// Ready when the actor has ended; else wakes the waker then. `key` tells the waiting apart.
     pub(crate) fn poll_ended(&self, key: u64, waker: &Waker) -> Poll<StopReason> {
-        match &mut *self.ending().lock() {
-            Ending::Ended(reason) => Poll::Ready(reason.clone()),
-            Ending::Alive(watchers) => {
-                match watchers.binary_search_by_key(&key, |watcher| watcher.key) {
-                    Ok(at) => match &mut watchers[at].told {
-                        Told::Task(known) => known.clone_from(waker),
-                        Told::Actor(_) => {}
-                    },
-                    Err(at) => {
-                        watchers.insert(
-                            at,
-                            Watcher {
-                                key,
-                                told: Told::Task(waker.clone()),
-                            },
-                        );
-                    }
+        let mut ending = self.ending().lock();
+        if let Some(reason) = self.reason(&ending) {
+            return Poll::Ready(reason);
+        }
+        if let Ending::Alive(watchers) = &mut *ending {
+            match watchers.binary_search_by_key(&key, |watcher| watcher.key) {
+                Ok(at) => match &mut watchers[at].told {
+                    Told::Task(known) => known.clone_from(waker),
+                    Told::Actor(_) => {}
+                },
+                Err(at) => {
+                    let told = Told::Task(waker.clone());
+                    watchers.insert(at, Watcher { key, told });
                 }
-                Poll::Pending
             }
         }
+        Poll::Pending
     }
 
     /// Forgets who was told by this key.

@@ -109,6 +109,9 @@ impl Drop for OnceWaker {
 /// What is made when somebody first needs it, and there from then on. One word until then.
 ///
 /// Ownership: the pointer is null, or that of a box that belongs to this and is only shared.
+///
+/// `SeqCst` throughout: of two who each make one, or store something else so, and then look for what the
+/// other makes, one finds it.
 pub(crate) struct OnceBox<T> {
     made: AtomicPtr<T>,
     _owns: PhantomData<T>,
@@ -124,9 +127,8 @@ impl<T: Send + Sync> OnceBox<T> {
 
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
-        // `Acquire` pairs with the making.
         // SAFETY: null, or a box that is dropped with this.
-        unsafe { self.made.load(Ordering::Acquire).as_ref() }
+        unsafe { self.made.load(Ordering::SeqCst).as_ref() }
     }
 
     /// Of several who make it at the same time one is the first, and the others get what it made.
@@ -139,9 +141,7 @@ impl<T: Send + Sync> OnceBox<T> {
         let made = Box::into_raw(Box::new(value));
         let first =
             self.made
-                .compare_exchange(ptr::null_mut(), made, Ordering::Release, Ordering::Acquire);
-        // Of two who each make their own and then look for the other's, one finds it.
-        atomic::fence(Ordering::SeqCst);
+                .compare_exchange(ptr::null_mut(), made, Ordering::SeqCst, Ordering::SeqCst);
         let there = match first {
             Ok(_) => made,
             Err(there) => {
