@@ -29,6 +29,7 @@ mod readme;
 mod reasons;
 mod results;
 mod sides;
+mod weather;
 
 use options::Options;
 use std::process::ExitCode;

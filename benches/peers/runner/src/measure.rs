@@ -2,6 +2,7 @@
 use crate::options::{Condition, Options, folder};
 use crate::results::{Line, Results};
 use crate::sides::{SIDES, Side};
+use crate::weather;
 use peers_kit::Row;
 use std::fs;
 use std::path::PathBuf;
@@ -75,6 +76,11 @@ fn measure_row(
         // None is always the first, or always follows the same one.
         let first = sides.len().min(1);
         sides.rotate_left(first);
+        if let (Condition::Free, Some(nanos)) = (condition, weather::core_to_core()) {
+            lines
+                .iter_mut()
+                .for_each(|line| line.core_to_core.push(nanos));
+        }
         sides.retain(|side| {
             let mut command = match condition {
                 Condition::Free => Command::new(programs.join(side.package)),

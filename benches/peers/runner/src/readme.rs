@@ -1,7 +1,7 @@
 //! The README's tables.
 use crate::options::{Condition, folder};
 use crate::reasons::reason;
-use crate::results::{Line, Results, grouped};
+use crate::results::{Line, Results, grouped, median};
 use crate::sides::{Kind, SIDES, Side, ours};
 use peers_kit::{GROWTH, Row};
 use std::fmt::Write;
@@ -63,6 +63,7 @@ fn tables(results: &Results) -> String {
 
 fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
     let others = || SIDES.iter().filter(|side| side.name != ours().name);
+    let has_weather = lines.iter().any(|line| !line.core_to_core.is_empty());
     let _ = write!(
         text,
         "\n## {}\n\n![What each costs as a multiple of ours](charts/{}.svg)\n\n| | ours |",
@@ -72,11 +73,12 @@ fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
     for side in others() {
         let _ = write!(text, " {} |", side.name);
     }
+    text.push_str(if has_weather { " core to core |" } else { "" });
     let _ = write!(text, "\n|---|---|");
     for _ in others() {
         text.push_str("---|");
     }
-    text.push('\n');
+    text.push_str(if has_weather { "---|\n" } else { "\n" });
     for line in lines {
         let amount = line.median(ours()).map_or("-".to_owned(), |median| {
             format!("{} {}", rounded(median), line.unit)
@@ -90,8 +92,25 @@ fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
                 None => text.push_str(" – |"),
             }
         }
+        if has_weather {
+            let _ = write!(text, " {} |", weather(&line.core_to_core));
+        }
         text.push('\n');
     }
+}
+
+/// What a cache line took: the median of the turns, the least and the greatest.
+fn weather(nanos: &[f64]) -> String {
+    let mut nanos = nanos.to_vec();
+    nanos.sort_by(f64::total_cmp);
+    let (Some(least), Some(most), Some(middle)) = (
+        nanos.first().copied(),
+        nanos.last().copied(),
+        median(nanos.clone()),
+    ) else {
+        return "–".to_owned();
+    };
+    format!("{middle:.0} ns ({least:.0}–{most:.0})")
 }
 
 fn curve(text: &mut String, row: &Row, lines: &[&Line]) {

@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) size: Option<u64>,
     /// By the sides' names, turn by turn.
     turns: HashMap<String, Vec<f64>>,
+    /// What a cache line took before each turn, in nanoseconds, with all cores free.
+    pub(crate) core_to_core: Vec<f64>,
 }
 
 impl Line {
@@ -40,6 +42,7 @@ impl Line {
             condition,
             size,
             turns: HashMap::new(),
+            core_to_core: Vec::new(),
         }
     }
 
@@ -188,6 +191,7 @@ impl Line {
             "unit": self.unit,
             "condition": self.condition.name(),
             "size": self.size,
+            "core to core": self.core_to_core,
             "sides": sides.collect::<Map<_, _>>(),
         })
     }
@@ -202,6 +206,7 @@ impl Line {
             let turns = side["turns"].as_array()?.iter().map(Value::as_f64);
             Some((name.clone(), turns.collect::<Option<Vec<_>>>()?))
         });
+        let core_to_core = json["core to core"].as_array()?;
         Some(Self {
             row: text("row")?,
             title: text("title")?,
@@ -209,6 +214,7 @@ impl Line {
             condition,
             size: json["size"].as_u64(),
             turns: sides.collect::<Option<_>>()?,
+            core_to_core: core_to_core.iter().filter_map(Value::as_f64).collect(),
         })
     }
 }
