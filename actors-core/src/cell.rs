@@ -769,12 +769,50 @@ impl<A: fmt::Debug> fmt::Debug for Live<A> {
 
 #[cfg(all(test, not(actors_loom), target_pointer_width = "64"))]
 mod tests {
-    use super::{Cell, Keep};
+    use super::{Cell, Details, Keep};
+    use crate::error::StopReason;
+    use crate::id::ActorId;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier};
+    use std::task::{Poll, Wake, Waker};
+    use std::thread;
 
     /// With the task, whose memory is aligned to 128 bytes, it takes 640 bytes of the heap, with the
     /// headers of both and without a gap. Eight bytes more would take 768.
     #[test]
     fn a_block_leaves_no_gap_before_the_task() {
         const { assert!(Keep::<Cell>::BLOCK <= 232) };
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing is kept for a normal end of which nobody wants to be told, or so it seems in the moment.
+    #[test]
+    fn who_asks_while_it_ends_normally_is_told() {
+        let rounds = if cfg!(miri) { 20 } else { 5_000 };
+        for _ in 0..rounds {
+            let cell = Cell::new(ActorId::next(), || "cell", Details::default());
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let both = Barrier::new(2);
+            let asked = thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    cell.end(&StopReason::Normal);
+                });
+                both.wait();
+                cell.poll_ended(1, &waker)
+            });
+            assert!(asked.is_ready() || woken.0.load(Ordering::Relaxed));
+            let later = cell.poll_ended(1, &waker);
+            assert!(matches!(later, Poll::Ready(StopReason::Normal)));
+        }
     }
 }
