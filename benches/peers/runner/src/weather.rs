@@ -1,5 +1,5 @@
-//! How long a cache line takes from one core to another. On a shared machine that may change for minutes,
-//! and with it what passes many messages from thread to thread, and nothing else.
+//! How long a cache line takes from one core to another. It is likely that this changes for minutes on a
+//! shared machine, and with it what passes many messages from thread to thread.
 use crate::results::median;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
