@@ -6,8 +6,8 @@
 )]
 
 use actors_core::{
-    Actor, Addr, AskError, ChildOptions, Context, Message, Restart, SpawnOptions, Supervisor,
-    actors, handlers, vacant_tasks,
+    Actor, Addr, AskError, ChildOptions, Context, Message, Restart, SpawnError, SpawnOptions,
+    Supervisor, actors, handlers, vacant_tasks,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -354,6 +354,32 @@ async fn actors_with_timers_leave_nothing() {
         grown.unsigned_abs() < actors_and_timers as u64,
         "{grown} bytes"
     );
+}
+
+/// Each has got an id, between those of actors that live.
+#[actors_core::test(flavor = "current_thread")]
+async fn refused_spawns_leave_nothing() {
+    let _turn = TURN.lock().await;
+    let spawns = scaled(10_000);
+    let named = || SpawnOptions::new().registered("the only one");
+    let holder = named().spawn(Sum::default()).expect("the name is free");
+    let refused = async || {
+        for _ in 0..spawns {
+            let refused = named().spawn(Sum::default());
+            assert!(matches!(refused, Err(SpawnError::NameTaken(_))));
+            let other = Sum::default().spawn();
+            other.stop();
+            other.stopped().await;
+        }
+    };
+    refused().await;
+    let before = bytes();
+    refused().await;
+    let left = bytes() - before;
+    println!("{spawns} refused spawns: {left} bytes are left");
+    assert!(left.abs() < 4096, "{left} bytes");
+    holder.stop();
+    holder.stopped().await;
 }
 
 /// Children that are added, do a little, and end for good, as many as a service sees in a while.

@@ -1,5 +1,6 @@
 //! Who is killed because it does not end in time, for the shutdowns that are to name it.
-use crate::cell::{self, Cell};
+use crate::cell::Cell;
+use crate::census;
 use crate::id::ActorId;
 use crate::mailbox::Keep;
 use std::mem;
@@ -81,7 +82,7 @@ fn is_within(actor: &Cell, root: ActorId) -> bool {
         }
         let Some(parent) = above else { return false };
         id = parent;
-        above = cell::find(parent, |keep| keep.beside().parent()).flatten();
+        above = census::find(parent).and_then(|keep| keep.beside().parent());
     }
 }
 

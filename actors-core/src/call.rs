@@ -1,6 +1,7 @@
 //! `Ask` and `Reply`: an ask before and after it is posted.
 use crate::blocking;
-use crate::cell::{self, Cell};
+use crate::cell::Cell;
+use crate::circle;
 use crate::error::{AskError, DeadlockPath};
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{
@@ -888,7 +889,7 @@ impl Watch {
             waits.strike_out(self.key);
         }
         waits.note(wait);
-        match cell::find_circle(me.actor(), target) {
+        match circle::find(me.actor(), target) {
             None => Ok(()),
             Some(path) => {
                 self.over();

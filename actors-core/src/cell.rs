@@ -1,19 +1,15 @@
 //! The two halves of an actor: `Cell`, which its addresses share, and `Live`, which runs; and
 //! `Context`, what a handler sees of its actor.
-use crate::error::{ActorName, DeadlockPath, StopReason};
+use crate::error::{ActorName, StopReason};
 use crate::id::ActorId;
-use crate::mailbox::{self, Duty, Keep, OnceBox, Opener, Sealed, Wait, WeakTx};
+use crate::mailbox::{self, Duty, Keep, OnceBox, Opener, Sealed, WeakTx};
 use crate::scope::{Scope, Undo};
-use dashmap::DashMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::borrow::{Borrow, Cow};
-use std::collections::{HashSet, VecDeque};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::iter;
 use std::mem;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -155,60 +151,6 @@ struct Watcher {
 enum Told {
     Task(Waker),
     Actor(Box<dyn FnOnce(&StopReason) + Send>),
-}
-
-/// The actors that have not ended, by their ids.
-static LIVE: LazyLock<DashMap<ById, (), BuildHasherDefault<IdHasher>>> = LazyLock::new(|| {
-    // Each shard has its first memory at once: else it lies between the memory of the first actors,
-    // which costs glibc's allocator a tenth of the instructions of a short life.
-    let some = 3 * SHARDS;
-    DashMap::with_capacity_and_hasher_and_shard_amount(some, BuildHasherDefault::default(), SHARDS)
-});
-
-/// A spawn that makes a shard grow reads all actors in it, wherever they lie. With so many shards, the
-/// longest of a million spawns took some .8 to 4 ms in three runs, and with eight of them 12 to 19.
-const SHARDS: usize = 256;
-
-/// An actor, found by the id that lies in it: an entry is one word, and there may be a million.
-struct ById(Keep<Cell>);
-
-impl Borrow<ActorId> for ById {
-    fn borrow(&self) -> &ActorId {
-        &self.0.beside().id
-    }
-}
-
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.beside().id.hash(state);
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.beside().id == other.0.beside().id
-    }
-}
-
-impl Eq for ById {}
-
-/// Spreads ids, which are consecutive numbers, over all bits.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _bytes: &[u8]) {
-        unreachable!("an id hashes as one number");
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        // Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4.
-        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
 }
 
 impl Cell {
@@ -491,20 +433,6 @@ pub(crate) fn watch_key() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Makes the actor findable by its id, until [`forget`].
-pub(crate) fn remember(keep: Keep<Cell>) {
-    LIVE.insert(ById(keep), ());
-}
-
-pub(crate) fn forget(id: ActorId) {
-    LIVE.remove(&id);
-}
-
-/// Calls `f` with the actor of this id, unless it has ended.
-pub(crate) fn find<R>(id: ActorId, f: impl FnOnce(&Keep<Cell>) -> R) -> Option<R> {
-    LIVE.get(&id).map(|found| f(&found.key().0))
-}
-
 /// Has something undone when the actor ends, before anybody learns of the end. False when it ends
 /// already: then it is not undone, and the caller's to do.
 pub(crate) fn undo_at_end(
@@ -522,100 +450,6 @@ pub(crate) fn undo_at_end(
 /// Takes back what was to be undone when the actor ends, if it has not been.
 pub(crate) fn take_undo(cell: &Cell, key: u64) -> Option<Undo> {
     cell.scope_if_any(|scope| scope.take_undo(key)).flatten()
-}
-
-/// All actors that have not ended. Not one moment's picture: others start and end meanwhile.
-pub(crate) fn live() -> Vec<Keep<Cell>> {
-    LIVE.iter().map(|entry| entry.key().0.clone()).collect()
-}
-
-/// Calls `f` with each actor that has not ended. It must not spawn or end one.
-pub(crate) fn for_each_live(mut f: impl FnMut(&Keep<Cell>)) {
-    for entry in LIVE.iter() {
-        f(&entry.key().0);
-    }
-}
-
-pub(crate) fn live_count() -> usize {
-    LIVE.len()
-}
-
-/// One actor on the way along who waits for whom.
-struct Step {
-    actor: u64,
-    /// Its waits that were not followed yet.
-    waits: Vec<Wait>,
-    /// The wait that is being followed.
-    followed: Option<Wait>,
-}
-
-impl Step {
-    fn new(actor: u64) -> Self {
-        Self {
-            actor,
-            waits: waits_of(actor),
-            followed: None,
-        }
-    }
-
-    /// Whether the wait that was followed is still the same.
-    fn still_holds(&self) -> bool {
-        let Some(followed) = self.followed else {
-            return false;
-        };
-        let no_room = || {
-            let target = ActorId::from_number(followed.target);
-            let ticket = followed.ticket;
-            target.and_then(|target| find(target, |keep| keep.queue().has_room_for(ticket)))
-                == Some(false)
-        };
-        waits_of(self.actor).contains(&followed) && (followed.ticket == 0 || no_room())
-    }
-}
-
-fn waits_of(actor: u64) -> Vec<Wait> {
-    let waits = |id| find(id, |keep| keep.queue().turn().waits_if_any().cloned()).flatten();
-    let waits = ActorId::from_number(actor).and_then(waits);
-    waits.map(|waits| waits.all()).unwrap_or_default()
-}
-
-/// The circle that closes when the actor `me` waits for `other`, if there is one.
-///
-/// Follows who waits for whom, depth first. Others go on meanwhile, so a circle that was found is
-/// walked once more: where each wait was seen twice, all of them held at the moment between.
-pub(crate) fn find_circle(me: u64, other: u64) -> Option<DeadlockPath> {
-    if other == me {
-        return Some(path_of([me]));
-    }
-    let mut way = vec![Step::new(other)];
-    let mut seen = HashSet::new();
-    while let Some(step) = way.last_mut() {
-        step.followed = step.waits.pop();
-        let Some(Wait { target: next, .. }) = step.followed else {
-            way.pop();
-            continue;
-        };
-        if next == me {
-            if way.iter().all(Step::still_holds) {
-                return Some(path_of(
-                    iter::once(me).chain(way.iter().map(|step| step.actor)),
-                ));
-            }
-        } else if next != 0 && next != other && seen.insert(next) {
-            way.push(Step::new(next));
-        }
-    }
-    None
-}
-
-fn path_of(actors: impl IntoIterator<Item = u64>) -> DeadlockPath {
-    DeadlockPath::new(actors.into_iter().filter_map(name).collect())
-}
-
-fn name(actor: u64) -> Option<ActorName> {
-    find(ActorId::from_number(actor)?, |keep| {
-        keep.beside().actor_name()
-    })
 }
 
 /// What an actor's handlers see of it: its address, its mailbox, its children, and the message

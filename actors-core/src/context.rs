@@ -2,6 +2,7 @@
 use crate::addr::Addr;
 use crate::call::{Reply, Watch};
 use crate::cell::{self, Cell, Context, Renewed};
+use crate::circle;
 use crate::error::{AskError, Error, NoReplyReason, SendError, StashFull, StopReason};
 use crate::event::{self, DeadLetterReason};
 use crate::id::ActorId;
@@ -321,7 +322,7 @@ fn send_on<B, R>(to: &Addr<B>, duty: Option<&TypedDuty<R>>) -> Result<(), AskErr
     let asker = asker.actor();
     let other = to.id().get();
     answered_by(duty, other);
-    match cell::find_circle(asker, other) {
+    match circle::find(asker, other) {
         None => Ok(()),
         Some(path) => {
             to.tx.queue().give_back();

@@ -93,6 +93,8 @@ mod mailbox;
 mod scope;
 // The contract.
 mod cell;
+mod census;
+mod circle;
 mod addr;
 mod actor;
 // The way of a message.

@@ -50,6 +50,7 @@ pub(crate) use handle::Seal;
 pub(crate) use handle::{
     AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,
 };
+pub(crate) use lock::Lock;
 pub use queue::MailboxStats;
 pub(crate) use queue::{InLine, Queue, Refused};
 pub(crate) use reply::Duty;

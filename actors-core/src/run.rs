@@ -2,7 +2,8 @@
 use crate::aborts::abort;
 use crate::actor::{Actor, LocalActor};
 use crate::addr::ended_kept;
-use crate::cell::{self, ActorState, Cell, Child, Context, Live};
+use crate::cell::{ActorState, Cell, Child, Context, Live};
+use crate::census;
 use crate::error::{AskError, Error, NoReplyReason, StopReason};
 use crate::event::{self, DeadLetterReason, Event};
 use crate::id::ActorId;
@@ -427,7 +428,7 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
     for (other, key) in keep.queue().watched() {
         forget_watch(other, key);
     }
-    cell::forget(cell.id);
+    census::take_out(cell.id);
     let undo = cell.scope_if_any(|scope| scope.take_all_undo());
     undo.into_iter().flatten().for_each(|undo| undo());
     log_failure(cell, reason);
@@ -437,8 +438,9 @@ pub(crate) fn settle(keep: &Keep<Cell>, reason: &StopReason) {
 
 /// Takes back what was noted with a watched actor.
 pub(crate) fn forget_watch(other: u64, key: u64) {
-    let _ = ActorId::from_number(other)
-        .and_then(|other| cell::find(other, |other| other.beside().forget(key)));
+    if let Some(other) = ActorId::from_number(other).and_then(census::find) {
+        other.beside().forget(key);
+    }
 }
 
 pub(crate) fn log_failure(cell: &Cell, reason: &StopReason) {

@@ -2,7 +2,7 @@
 #[cfg(feature = "test-kit")]
 use crate::addr::ended_kept;
 #[cfg(feature = "test-kit")]
-use crate::cell;
+use crate::census;
 #[cfg(feature = "test-kit")]
 use crate::witness::Witness;
 use std::future::Future;
@@ -226,7 +226,7 @@ async fn leftovers() -> Vec<String> {
             return left;
         }
         for id in spawned {
-            let Some(keep) = cell::find(id, Clone::clone) else {
+            let Some(keep) = census::find(id) else {
                 continue;
             };
             let ended = tokio::time::timeout_at(deadline, ended_kept(keep.clone())).await;

@@ -1,5 +1,6 @@
 //! A look at the actors of this process: a snapshot, a subscription, and who is stuck.
-use crate::cell::{self, ActorState, Cell};
+use crate::cell::{ActorState, Cell};
+use crate::census;
 use crate::event::{self, Event, Events, SUBSCRIBERS};
 use crate::id::ActorId;
 use crate::mailbox::{self, Keep, MailboxStats, WATCHERS};
@@ -44,14 +45,14 @@ pub struct ActorInfo {
 ///
 /// Cheap for the actors, which go on; so each is described as it is when its turn comes.
 pub fn actors() -> Vec<ActorInfo> {
-    let mut actors: Vec<ActorInfo> = cell::live().iter().map(info).collect();
+    let mut actors: Vec<ActorInfo> = census::all().iter().map(info).collect();
     actors.sort_unstable_by_key(|actor| actor.id);
     actors
 }
 
-/// How many actors have not ended.
+/// How many actors have not ended. They are counted one by one.
 pub fn actor_count() -> usize {
-    cell::live_count()
+    census::count()
 }
 
 /// How many tasks of the current runtime are vacant: actors that have ended lived in them, and the
@@ -191,7 +192,7 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
     let now = Instant::now();
     // Reported afterwards: who listens may look at the actors too.
     let mut stuck = Vec::new();
-    cell::for_each_live(|keep| {
+    census::for_each(|keep| {
         let (cell, queue) = (keep.beside(), keep.queue());
         if cell.stuck_after() == 0 {
             return;

@@ -1,7 +1,8 @@
 //! A value becomes a running actor.
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
-use crate::cell::{self, Cell, Child, Context, Details, Live, Renewed, Stash};
+use crate::cell::{Cell, Child, Context, Details, Live, Renewed, Stash};
+use crate::census;
 use crate::error::{SpawnError, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
@@ -303,6 +304,7 @@ impl SpawnOptions {
         if let Some(registry) = &self.registry {
             let name = tx.beside().name_to_keep();
             if registry.claim(name.clone(), &tx).is_err() {
+                census::take_out(id);
                 return Err(SpawnError::NameTaken(name));
             }
         }
@@ -324,7 +326,7 @@ impl SpawnOptions {
                 .beside()
                 .with_scope(|scope| scope.add_child(id, child));
         }
-        cell::remember(rx.keep().clone());
+        census::put_in(rx.keep());
         witness::spawned(id);
         Ok((
             Addr { tx },
