@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use std::array;
 use std::cell::RefCell;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread::LocalKey;
@@ -18,11 +19,21 @@ use std::thread::LocalKey;
 const SLOTS: usize = 6;
 const LINES: usize = 8;
 
-/// The pages that have an actor that has not ended, or an id that is still to come.
+/// The pages of which not all ids were taken out.
 ///
-/// An actor that outlives all others of its page keeps that: 640 bytes, less than it takes itself.
+/// An actor that outlives all others of its page keeps the page: 640 bytes, less than it takes itself. A
+/// thread keeps the two pages that it remembers.
 static PAGES: LazyLock<DashMap<u64, Arc<Page>, BuildHasherDefault<NumberHasher>>> =
-    LazyLock::new(DashMap::default);
+    LazyLock::new(|| {
+        // Each shard has its first memory at once, and not between that of the first actors.
+        const SHARDS: usize = 256;
+        let some = 3 * SHARDS;
+        DashMap::with_capacity_and_hasher_and_shard_amount(
+            some,
+            BuildHasherDefault::default(),
+            SHARDS,
+        )
+    });
 
 struct Page {
     number: u64,
@@ -53,15 +64,23 @@ impl Page {
         }
     }
 
-    /// Works on what there is of an id.
-    fn with<R>(
-        &self,
-        place: &Place,
-        f: impl FnOnce(&mut Option<Keep<Cell>>, &mut usize) -> R,
-    ) -> R {
+    fn put_in(&self, place: &Place, actor: &Keep<Cell>) {
+        self.lines[place.line].0.lock().actors[place.slot] = Some(actor.clone());
+    }
+
+    /// Whose the id was, if anybody's, and whether it was the last one of the page.
+    fn take_out(&self, place: &Place) -> (Option<Keep<Cell>>, bool) {
         let mut slots = self.lines[place.line].0.lock();
-        let Slots { actors, left } = &mut *slots;
-        f(&mut actors[place.slot], left)
+        slots.left -= 1;
+        let (actor, is_line_done) = (slots.actors[place.slot].take(), slots.left == 0);
+        drop(slots);
+        // `Relaxed`: only the number matters. What is in the slots is guarded by their locks.
+        let is_done = is_line_done && self.left.fetch_sub(1, Ordering::Relaxed) == 1;
+        (actor, is_done)
+    }
+
+    fn find(&self, place: &Place) -> Option<Keep<Cell>> {
+        self.lines[place.line].0.lock().actors[place.slot].clone()
     }
 }
 
@@ -95,7 +114,8 @@ thread_local! {
     static TAKEN_OUT: Recent = const { RefCell::new(None) };
 }
 
-/// Calls `f` with the page of this number, which is there or still to be made. `f` does not come back here.
+/// Calls `f`, which does not come back here, with the page of this number. Only for an id that was not taken
+/// out: a page that has gone would be made again, and stay.
 fn with_page<R>(recent: &'static LocalKey<Recent>, number: u64, f: impl Fn(&Page) -> R) -> R {
     let found = recent.try_with(|recent| {
         let mut recent = recent.borrow_mut();
@@ -108,7 +128,7 @@ fn with_page<R>(recent: &'static LocalKey<Recent>, number: u64, f: impl Fn(&Page
     found.unwrap_or_else(|_| f(&page(number)))
 }
 
-#[cold]
+#[inline(never)]
 fn page(number: u64) -> Arc<Page> {
     if let Some(page) = PAGES.get(&number) {
         return Arc::clone(&page);
@@ -117,25 +137,36 @@ fn page(number: u64) -> Arc<Page> {
     Arc::clone(&page.or_insert_with(|| Arc::new(Page::new(number))))
 }
 
-/// Makes the actor findable by its id, until that is taken out.
-pub(crate) fn put_in(keep: &Keep<Cell>) {
-    let place = Place::of(keep.beside().id);
-    with_page(&PUT_IN, place.page, |page| {
-        page.with(&place, |actor, _left| *actor = Some(keep.clone()));
-    });
+/// An id that was given to an actor which is still to be put in. When dropped, no actor comes.
+pub(crate) struct Newcomer(ActorId);
+
+impl Newcomer {
+    pub(crate) fn new() -> Self {
+        Self(ActorId::next())
+    }
+
+    pub(crate) fn id(&self) -> ActorId {
+        self.0
+    }
+
+    /// Makes the actor, which has this id, findable by it until it is [taken out](take_out).
+    pub(crate) fn put_in(self, actor: &Keep<Cell>) {
+        let place = Place::of(self.0);
+        mem::forget(self);
+        with_page(&PUT_IN, place.page, |page| page.put_in(&place, actor));
+    }
 }
 
-/// Each id is taken out once, also one of which no actor came.
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        take_out(self.0);
+    }
+}
+
+/// Each id is taken out once.
 pub(crate) fn take_out(id: ActorId) {
     let place = Place::of(id);
-    let (_actor, is_page_done) = with_page(&TAKEN_OUT, place.page, |page| {
-        let (actor, is_line_done) = page.with(&place, |actor, left| {
-            *left -= 1;
-            (actor.take(), *left == 0)
-        });
-        let is_page_done = is_line_done && page.left.fetch_sub(1, Ordering::Relaxed) == 1;
-        (actor, is_page_done)
-    });
+    let (_actor, is_page_done) = with_page(&TAKEN_OUT, place.page, |page| page.take_out(&place));
     if is_page_done {
         PAGES.remove(&place.page);
     }
@@ -144,31 +175,26 @@ pub(crate) fn take_out(id: ActorId) {
 /// The actor of this id, unless it has ended.
 pub(crate) fn find(id: ActorId) -> Option<Keep<Cell>> {
     let place = Place::of(id);
-    let page = PAGES.get(&place.page)?;
-    page.with(&place, |actor, _left| actor.clone())
+    PAGES.get(&place.page)?.find(&place)
 }
 
 /// All actors that have not ended. Not one moment's picture: others start and end meanwhile.
-pub(crate) fn all() -> Vec<Keep<Cell>> {
-    let mut all = Vec::new();
-    for_each(|keep| all.push(keep.clone()));
-    all
+pub(crate) fn all() -> impl Iterator<Item = Keep<Cell>> {
+    let actors = |Line(slots): &Line| slots.lock().actors.clone();
+    let of_page = move |page: Arc<Page>| page.lines.each_ref().map(actors);
+    pages().into_iter().flat_map(of_page).flatten().flatten()
 }
 
 /// How many there are.
 pub(crate) fn count() -> usize {
-    let mut count = 0;
-    for_each(|_| count += 1);
-    count
+    let actors = |Line(slots): &Line| slots.lock().actors.iter().flatten().count();
+    let of_page = |page: Arc<Page>| page.lines.iter().map(actors).sum::<usize>();
+    pages().into_iter().map(of_page).sum()
 }
 
-/// Calls `f` with each actor that has not ended. It must not spawn or end one, nor keep others waiting.
-pub(crate) fn for_each(mut f: impl FnMut(&Keep<Cell>)) {
-    for page in PAGES.iter() {
-        for Line(slots) in &page.lines {
-            slots.lock().actors.iter().flatten().for_each(&mut f);
-        }
-    }
+/// Not in the locks of the map, for which others would wait.
+fn pages() -> Vec<Arc<Page>> {
+    PAGES.iter().map(|page| Arc::clone(&page)).collect()
 }
 
 /// Spreads the numbers of pages, which are consecutive, over all bits.
@@ -194,51 +220,93 @@ impl Hasher for NumberHasher {
 mod tests {
     use super::*;
     use crate::cell::Details;
-    use crate::mailbox::{Rx, Tx, mailbox};
+    use crate::mailbox::{Rx, mailbox};
     use crate::policy::{Capacity, Overflow};
+    use std::sync::mpsc;
     use std::thread;
 
-    fn actor() -> (Tx<(), Cell>, Rx<(), Cell>) {
-        let id = ActorId::next();
-        let cell = Cell::new(id, || "actor", Details::default());
-        mailbox(id.get(), Capacity::Unbounded, Overflow::Reject, cell)
-    }
+    const ACTORS: usize = if cfg!(miri) { 60 } else { 2_000 };
+    const LOOKS: usize = if cfg!(miri) { 5 } else { 100 };
 
-    fn is_found(id: ActorId) -> bool {
-        find(id).is_some_and(|keep| keep.beside().id == id)
-    }
-
-    fn come_and_go() {
-        const ACTORS: usize = if cfg!(miri) { 60 } else { 1_000 };
-        let actors: Vec<_> = (0..ACTORS).map(|_| actor()).collect();
-        let id = |(_tx, rx): &(_, Rx<(), Cell>)| rx.keep().beside().id;
-        for actor in &actors {
-            assert!(!is_found(id(actor)));
-            put_in(actor.1.keep());
-            assert!(is_found(id(actor)));
-        }
-        assert!(count() >= ACTORS);
-        for (at, actor) in actors.iter().enumerate() {
-            if at % 2 == 0 {
-                take_out(id(actor));
-            }
-        }
-        for (at, actor) in actors.iter().enumerate() {
-            assert_eq!(is_found(id(actor)), at % 2 != 0);
-        }
-        for actor in actors.iter().skip(1).step_by(2) {
-            take_out(id(actor));
-        }
-        assert!(!actors.iter().map(id).any(is_found));
-    }
-
-    /// (`tests/allocations.rs` sees that pages go.)
     #[test]
-    fn each_is_found_until_it_is_taken_out() {
+    fn a_line_is_a_cache_line() {
+        const { assert!(size_of::<Line>() == 64) };
+    }
+
+    /// Takes its id out when dropped.
+    struct Dweller(Rx<(), Cell>);
+
+    impl Dweller {
+        fn new() -> Self {
+            let newcomer = Newcomer::new();
+            let id = newcomer.id();
+            let cell = Cell::new(id, || "dweller", Details::default());
+            let (_tx, rx) = mailbox(id.get(), Capacity::Unbounded, Overflow::Reject, cell);
+            assert!(find(id).is_none());
+            newcomer.put_in(rx.keep());
+            let dweller = Self(rx);
+            assert!(dweller.is_found());
+            dweller
+        }
+
+        fn id(&self) -> ActorId {
+            self.0.keep().beside().id
+        }
+
+        fn is_found(&self) -> bool {
+            find(self.id()).is_some_and(|keep| keep.beside().id == self.id())
+        }
+    }
+
+    impl Drop for Dweller {
+        fn drop(&mut self) {
+            take_out(self.id());
+        }
+    }
+
+    /// Each thread takes out what the one before it has put in, while somebody looks at all.
+    #[test]
+    fn each_is_found_until_it_is_taken_out_by_any_thread() {
+        const THREADS: usize = 3;
+        let (senders, mut receivers): (Vec<_>, Vec<_>) =
+            (0..THREADS).map(|_| mpsc::channel()).unzip();
+        receivers.rotate_left(1);
         thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(come_and_go);
+            for (next, before) in senders.into_iter().zip(receivers) {
+                scope.spawn(move || {
+                    for _ in 0..ACTORS {
+                        next.send(Dweller::new()).expect("it takes as many");
+                        drop(before.recv().expect("it sends as many"));
+                    }
+                });
+            }
+            for _ in 0..LOOKS {
+                let mut ids: Vec<_> = all().map(|keep| keep.beside().id).collect();
+                let found = ids.len();
+                ids.sort_unstable();
+                ids.dedup();
+                assert_eq!(ids.len(), found);
             }
         });
+    }
+
+    #[test]
+    fn one_thread_takes_out_the_last_id_of_a_page() {
+        const THREADS: u64 = 4;
+        let page = Page::new(0);
+        let last = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (page, last) = (&page, &last);
+                scope.spawn(move || {
+                    let ids = (1..=(SLOTS * LINES) as u64).filter(|id| id % THREADS == thread);
+                    for id in ids.filter_map(ActorId::from_number) {
+                        let (_nobody, is_done) = page.take_out(&Place::of(id));
+                        last.fetch_add(usize::from(is_done), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(last.into_inner(), 1);
     }
 }

@@ -45,12 +45,12 @@ pub struct ActorInfo {
 ///
 /// Cheap for the actors, which go on; so each is described as it is when its turn comes.
 pub fn actors() -> Vec<ActorInfo> {
-    let mut actors: Vec<ActorInfo> = census::all().iter().map(info).collect();
+    let mut actors: Vec<ActorInfo> = census::all().map(|keep| info(&keep)).collect();
     actors.sort_unstable_by_key(|actor| actor.id);
     actors
 }
 
-/// How many actors have not ended. They are counted one by one.
+/// How many actors have not ended. They are counted one by one, while others start and end.
 pub fn actor_count() -> usize {
     census::count()
 }
@@ -192,13 +192,13 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
     let now = Instant::now();
     // Reported afterwards: who listens may look at the actors too.
     let mut stuck = Vec::new();
-    census::for_each(|keep| {
+    for keep in census::all() {
         let (cell, queue) = (keep.beside(), keep.queue());
         if cell.stuck_after() == 0 {
-            return;
+            continue;
         }
         let Some((message, _)) = queue.turn().message() else {
-            return;
+            continue;
         };
         let handled = queue.begun();
         let (at, mut told) = match before.get(&cell.id) {
@@ -211,7 +211,7 @@ fn look(before: &HashMap<ActorId, Seen>) -> HashMap<ActorId, Seen> {
             stuck.push((cell.actor_name(), message, running));
         }
         seen.insert(cell.id, Seen { handled, at, told });
-    });
+    }
     for (actor, message, running) in stuck {
         tracing::warn!(%actor, message_type = message, ?running, "stuck");
         event::emit(|| Event::Stuck {

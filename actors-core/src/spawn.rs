@@ -2,9 +2,8 @@
 use crate::actor::{Actor, LocalActor};
 use crate::addr::Addr;
 use crate::cell::{Cell, Child, Context, Details, Live, Renewed, Stash};
-use crate::census;
+use crate::census::Newcomer;
 use crate::error::{SpawnError, StopReason};
-use crate::id::ActorId;
 use crate::mailbox::{self, AnyThread, AnyTx, OneThread};
 use crate::panics::Panic;
 use crate::policy::{Capacity, Overflow};
@@ -286,7 +285,8 @@ impl SpawnOptions {
         if self.capacity == Capacity::Bounded(0) {
             return Err(SpawnError::ZeroCapacity);
         }
-        let id = ActorId::next();
+        let newcomer = Newcomer::new();
+        let id = newcomer.id();
         let idle_limit = self.idle_nanos();
         let type_name = std::any::type_name::<A>;
         let renewed = parent.as_ref().map(|parent| parent.renewed);
@@ -304,7 +304,6 @@ impl SpawnOptions {
         if let Some(registry) = &self.registry {
             let name = tx.beside().name_to_keep();
             if registry.claim(name.clone(), &tx).is_err() {
-                census::take_out(id);
                 return Err(SpawnError::NameTaken(name));
             }
         }
@@ -326,7 +325,7 @@ impl SpawnOptions {
                 .beside()
                 .with_scope(|scope| scope.add_child(id, child));
         }
-        census::put_in(rx.keep());
+        newcomer.put_in(rx.keep());
         witness::spawned(id);
         Ok((
             Addr { tx },
