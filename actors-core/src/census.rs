@@ -225,8 +225,8 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    const ACTORS: usize = if cfg!(miri) { 60 } else { 2_000 };
-    const LOOKS: usize = if cfg!(miri) { 5 } else { 100 };
+    const ACTORS: usize = if cfg!(miri) { 20 } else { 2_000 };
+    const LOOKS: usize = if cfg!(miri) { 1 } else { 100 };
 
     #[test]
     fn a_line_is_a_cache_line() {
