@@ -226,7 +226,8 @@ mod tests {
     use std::thread;
 
     const ACTORS: usize = if cfg!(miri) { 20 } else { 2_000 };
-    const LOOKS: usize = if cfg!(miri) { 1 } else { 100 };
+    /// For Miri, one of them takes half a minute.
+    const LOOKS: usize = if cfg!(miri) { 0 } else { 100 };
 
     #[test]
     fn a_line_is_a_cache_line() {
