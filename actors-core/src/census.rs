@@ -225,7 +225,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    const ACTORS: usize = if cfg!(miri) { 20 } else { 2_000 };
+    const ACTORS: usize = if cfg!(miri) { 6 } else { 2_000 };
     /// For Miri, one of them takes half a minute.
     const LOOKS: usize = if cfg!(miri) { 0 } else { 100 };
 
