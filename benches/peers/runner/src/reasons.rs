@@ -45,7 +45,7 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              why-is-an-actor-that-a-handler-tells-not-polled-on-the-spot))."
         }
         "buffer" | "dictionary" => {
-            "Two worker threads take turns on the core, some 170 to 1,300 times in a run, where actix on one \
+            "Two worker threads take turns on the core, some 170 to 2,000 times in a run, where actix on one \
              arbiter has one; likely that it is this, since ours on one thread leads."
         }
         "sieve" | "quicksort" | "queens" => "Most of the time is the work itself.",
