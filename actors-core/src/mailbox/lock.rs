@@ -190,7 +190,7 @@ mod tests {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut held = lock.lock();
             *held = 2;
-            panic!("while it is held");
+            std::panic::resume_unwind(Box::new("while it is held"));
         }));
         assert!(panicked.is_err());
         assert_eq!(*lock.lock(), 2);

@@ -193,10 +193,9 @@ fn runtimes() -> [Runtime; 2] {
         std::panic::set_hook(Box::new(|_| ()));
     }
     [
-        Builder::new_current_thread().enable_all().build().unwrap(),
+        Builder::new_current_thread().build().unwrap(),
         Builder::new_multi_thread()
             .worker_threads(2)
-            .enable_all()
             .build()
             .unwrap(),
     ]
@@ -409,8 +408,8 @@ fn inline_asks_among_tells_and_others() {
 
 #[test]
 fn panics_of_inline_asks_end_the_drain() {
-    for at in [At::Call, At::FirstPoll, At::LaterPoll, At::Drop] {
-        for runtime in runtimes() {
+    for runtime in runtimes() {
+        for at in [At::Call, At::FirstPoll, At::LaterPoll, At::Drop] {
             runtime.block_on(async {
                 let tokens = Tokens::default();
                 let (tx, task) = spawn(Capacity::Unbounded, &tokens);
