@@ -5,22 +5,30 @@
 //! and who sends large messages from one thread to another does not meet its lock. A thread has two
 //! magazines of each size, and takes from one or puts into one, whichever thread has made it. Where
 //! both are full or empty it exchanges one at the depot, which all share: so what goes from thread to
-//! thread goes back in numbers. This is after J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
+//! thread goes back in numbers. What the depot has beyond some, and nobody has taken for a while, it gives back.
+//! This is after J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
+use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// What is kept has one of these sizes, in bytes. 232 is that of a mailbox, which is to take no more: there
-/// may be a million.
-const SIZES: [usize; 8] = [64, 128, 192, 232, 320, 512, 1_024, 2_048];
+/// What is kept has one of these sizes, in bytes.
+const SIZES: [usize; 8] = [64, 128, 192, OF_MAILBOX, 320, 512, 1_024, 2_048];
+/// A mailbox is to take no more: there may be a million.
+const OF_MAILBOX: usize = 232;
 /// What allocators give anyway.
 const ALIGN: usize = 16;
 /// So many bytes are in a magazine that is full.
 const MAGAZINE: usize = 16 << 10;
-/// So many full magazines of each size are at the depot at most, and so many empty ones.
-const DEPOT: usize = 32;
+/// So many full magazines of each size may stay at the depot, and so many empty ones: half a megabyte.
+const STAY: usize = 32;
+/// So many full ones are there at most: 4 MiB for messages that wait behind each other.
+const MOST: usize = 256;
+/// What nobody has taken from the depot for so long is not needed.
+const WINDOW: Duration = Duration::from_secs(1);
 /// Who looks for uses of freed memory is to see that it is freed.
 /// (But then Miri is to look at what is kept, too.)
 pub(crate) const KEEPS: bool =
@@ -117,20 +125,54 @@ struct Depot([Mutex<Rack>; SIZES.len()]);
 /// Those of one size. The empty ones come from who took a full one, and go to who brings one, so that
 /// exchanging makes nothing anew.
 struct Rack {
-    full: Vec<Magazine>,
+    /// Taken and brought at the back.
+    full: VecDeque<Magazine>,
     empty: Vec<Magazine>,
+    /// So many at the front nobody has needed since the window began.
+    resting: usize,
+    /// So many at the front nobody has needed in the window before.
+    unneeded: usize,
+    window_ends: Option<Instant>,
+}
+
+impl Rack {
+    const fn new() -> Self {
+        Self {
+            full: VecDeque::new(),
+            empty: Vec::new(),
+            resting: 0,
+            unneeded: 0,
+            window_ends: None,
+        }
+    }
+
+    fn take(&mut self) -> Option<Magazine> {
+        let taken = self.full.pop_back();
+        self.resting = self.resting.min(self.full.len());
+        self.unneeded = self.unneeded.min(self.full.len());
+        taken
+    }
+
+    /// One that is not needed, if there is one. One each time, so that nobody waits long for the allocator.
+    fn give_up(&mut self, now: impl FnOnce() -> Instant) -> Option<Magazine> {
+        if self.full.len() <= STAY {
+            return None;
+        }
+        let now = now();
+        if self.window_ends.is_none_or(|ends| now >= ends) {
+            self.unneeded = self.resting;
+            self.resting = self.full.len();
+            self.window_ends = Some(now + WINDOW);
+        }
+        self.unneeded = self.unneeded.checked_sub(1)?;
+        self.resting = self.resting.saturating_sub(1);
+        self.full.pop_front()
+    }
 }
 
 impl Depot {
     const fn new() -> Self {
-        Self(
-            [const {
-                Mutex::new(Rack {
-                    full: Vec::new(),
-                    empty: Vec::new(),
-                })
-            }; SIZES.len()],
-        )
+        Self([const { Mutex::new(Rack::new()) }; SIZES.len()])
     }
 
     fn of(&self, class: usize) -> MutexGuard<'_, Rack> {
@@ -140,22 +182,44 @@ impl Depot {
 
     /// Exchanges an empty one for a full one, if there is one.
     fn fill(&self, class: usize, empty: &Magazine) {
-        let mut rack = self.of(class);
-        let Some(given) = rack.full.pop() else { return };
-        given.swap(empty);
-        if given.has_room() && rack.empty.len() < DEPOT {
-            rack.empty.push(given);
-        }
+        self.exchange(class, |rack| {
+            let Some(given) = rack.take() else { return };
+            given.swap(empty);
+            if given.has_room() && rack.empty.len() < STAY {
+                rack.empty.push(given);
+            }
+        });
     }
 
     /// Exchanges a full one for an empty one, if there is place for it.
     fn take(&self, class: usize, full: &Magazine) {
+        self.exchange(class, |rack| {
+            if rack.full.len() < most(class) {
+                let given = rack.empty.pop().unwrap_or_else(Magazine::new);
+                given.swap(full);
+                rack.full.push_back(given);
+            }
+        });
+    }
+
+    fn exchange(&self, class: usize, exchange: impl FnOnce(&mut Rack)) {
         let mut rack = self.of(class);
-        if rack.full.len() < DEPOT {
-            let given = rack.empty.pop().unwrap_or_else(Magazine::new);
-            given.swap(full);
-            rack.full.push(given);
+        exchange(&mut rack);
+        let unneeded = rack.give_up(Instant::now);
+        drop(rack);
+        if let Some(unneeded) = unneeded {
+            unneeded.empty(class);
         }
+    }
+}
+
+/// Mailboxes that lie behind each other, as they do in new memory, are quicker to go through than what was
+/// left by many.
+const fn most(class: usize) -> usize {
+    if SIZES[class] == OF_MAILBOX {
+        STAY
+    } else {
+        MOST
     }
 }
 
@@ -387,21 +451,44 @@ mod tests {
 
     #[test]
     fn spare_has_an_end() {
-        static OWN: Depot = Depot::new();
-        let class = SIZES.len() - 1;
-        let spare = Spare::new(&OWN);
-        let full = MAGAZINE / SIZES[class];
-        let all: Vec<_> = (0..(DEPOT + 4) * full)
-            .map(|_| spare.allocate(class))
-            .collect();
-        for at in all {
-            // SAFETY: made above of this class.
-            unsafe { spare.free(at, class) };
+        for class in [SIZES.len() - 1, 3] {
+            let depot: &Depot = Box::leak(Box::new(Depot::new()));
+            let spare = Spare::new(depot);
+            let full = MAGAZINE / SIZES[class];
+            let all: Vec<_> = (0..(most(class) + 4) * full)
+                .map(|_| spare.allocate(class))
+                .collect();
+            for at in all {
+                // SAFETY: made above of this class.
+                unsafe { spare.free(at, class) };
+            }
+            assert_eq!(depot.of(class).full.len(), most(class));
+            let Magazines { loaded, other } = &spare.magazines[class];
+            assert_eq!([loaded, other].map(Magazine::len), [full, full]);
+            empty(depot, class);
         }
-        assert_eq!(OWN.of(class).full.len(), DEPOT);
-        let Magazines { loaded, other } = &spare.magazines[class];
-        assert_eq!([loaded, other].map(Magazine::len), [full, full]);
-        empty(&OWN, class);
+    }
+
+    #[test]
+    fn spare_that_nobody_needs_is_given_back() {
+        let begin = Instant::now();
+        // How many of them are left in the end, where so many are needed again and again.
+        for (needed, left) in [(0, STAY), (3, STAY), (STAY + 5, STAY + 5), (MOST, MOST)] {
+            let mut rack = Rack::new();
+            rack.full.extend((0..MOST).map(|_| Magazine::new()));
+            for window in 0..3 {
+                let taken: Vec<_> = (0..needed).filter_map(|_| rack.take()).collect();
+                rack.full.extend(taken);
+                while rack.give_up(|| begin + WINDOW * window).is_some() {}
+                // In the first window all of them may have been brought just now.
+                let expected = if window == 0 { MOST } else { left };
+                assert_eq!(
+                    rack.full.len(),
+                    expected,
+                    "{needed} needed, window {window}"
+                );
+            }
+        }
     }
 
     #[test]
