@@ -178,19 +178,23 @@ async fn ask_allocates_once_at_most() {
     }
     let sum = SpawnOptions::new().unbounded().spawn(Sum::default());
     let sum = sum.expect("it starts");
+    // Of more than all threads together keep.
+    const AT_ONCE: u64 = 100_000;
     for _ in 0..3 {
-        let mut replies = Vec::with_capacity(ASKS as usize);
-        let (asked_before, bytes_before) = (asked(), bytes());
-        replies.extend((0..ASKS).map(|n| sum.add(n).post().expect("there is room")));
-        // Those of the mailbox grow by doubling.
+        let bytes_before = bytes();
+        let mut replies = Vec::with_capacity(AT_ONCE as usize);
+        let asked_before = asked();
+        replies.extend((0..AT_ONCE).map(|n| sum.add(n).post().expect("there is room")));
+        // Those of the mailbox grow by doubling, up to some length.
         let often = asked() - asked_before;
-        assert!((ASKS / 2..ASKS + 50).contains(&often), "{often} times");
+        let range = AT_ONCE / 2..AT_ONCE + AT_ONCE / 500;
+        assert!(range.contains(&often), "{often} times");
         for reply in replies {
             reply.await.expect("it lives");
         }
-        // What the thread keeps has an end.
+        // What is kept has an end: 4 MiB, and an eighth more for their addresses.
         let kept = bytes() - bytes_before;
-        assert!(kept <= 256 << 10, "{kept} bytes");
+        assert!(kept <= 9 << 19, "{kept} bytes");
     }
 }
 
