@@ -1,6 +1,6 @@
 //! The command line of a peer's program: one point, measured in this process.
 use crate::peer::Peer;
-use crate::rows;
+use crate::rows::{self, Row};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -28,6 +28,12 @@ pub fn setup() -> &'static Setup {
 /// `PROGRAM ROW VARIANT WORKERS SHARE [SIZE]` measures a share of the row's work, and prints the values;
 /// or nothing, where the peer cannot do it. A size belongs to a row that has several.
 pub fn main<P: Peer>() -> ExitCode {
+    program(|row, share, size| row.point::<P>(share, size))
+}
+
+/// The same for what is no peer and measures by itself: a share of the row's work, at this size; `None`: it
+/// cannot do it.
+pub fn program(point: impl FnOnce(&'static Row, f64, u64) -> Option<Vec<f64>>) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [row, variant, workers, share, size @ ..] = &args[..] else {
         eprintln!("usage: ROW VARIANT WORKERS SHARE [SIZE]");
@@ -53,7 +59,7 @@ pub fn main<P: Peer>() -> ExitCode {
         eprintln!("{} is of {:?} {}", row.name, row.sizes, row.against);
         return ExitCode::FAILURE;
     };
-    let values = row.point::<P>(share, size).unwrap_or_default();
+    let values = point(row, share, size).unwrap_or_default();
     let values: Vec<_> = values.iter().map(f64::to_string).collect();
     println!("{}", values.join(" "));
     // Some peers' threads do not end by themselves.
@@ -62,7 +68,7 @@ pub fn main<P: Peer>() -> ExitCode {
 
 /// Runs the measuring task on a worker of tokio's runtime, so that it is one like others: on the
 /// work-stealing one, or for a variant called `one thread` on the other.
-pub(crate) fn run_tokio<F>(work: F) -> F::Output
+pub fn run_tokio<F>(work: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {

@@ -15,6 +15,6 @@ mod rings;
 mod latency;
 mod savina;
 
-pub use args::{Setup, main, setup};
+pub use args::{Setup, main, program, run_tokio, setup};
 pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
 pub use rows::{GROWTH, ROWS, Row};

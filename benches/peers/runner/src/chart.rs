@@ -45,7 +45,7 @@ fn draw(lines: &[&Line], condition: Condition) -> String {
     let mut x = 12.0;
     let mut y = 44.0;
     let sides = || {
-        let all = SIDES.iter().filter(|side| side.kind != Kind::Work);
+        let all = SIDES.iter().filter(|side| side.kind != Kind::Part);
         all.filter(|side| side.name != ours().name)
     };
     for side in sides() {

@@ -1,7 +1,7 @@
 //! Why a row is not led, where it is not. What no profile has shown is called likely.
 use crate::options::Condition;
 use crate::results::Line;
-use crate::sides::{Side, ours_on_one_thread, work};
+use crate::sides::{Side, bare_tasks, ours_on_one_thread, work};
 
 pub(crate) fn reason(line: &Line, side: &Side) -> String {
     let is_latency = line.row.starts_with("latency");
@@ -53,16 +53,19 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
         "sieve" | "quicksort" | "queens" => "Most of the time is the work itself.",
         _ => "Not looked into yet.",
     };
-    let work = line.ratio(work()).map(|(ratio, ..)| {
-        let share = 1.0 / ratio;
-        format!(" The work alone, by plain calls on one thread: {share:.2} of ours.")
-    });
+    let part = |side, what| {
+        let share = 1.0 / line.ratio(side)?.0;
+        Some(format!(" {what}: {share:.2} of ours."))
+    };
+    let work = part(work(), "The work alone, by plain calls on one thread");
+    let tasks = part(bare_tasks(), "tokio's part alone, by bare tasks");
     let alike = side.package == "peers-actix";
     let alike = line.ratio_of(ours_on_one_thread(), side).filter(|_| alike);
     let alike = alike.map(|(ratio, ..)| format!(" `ours, one thread`: {ratio:.2}."));
     format!(
-        "{why}{}{}",
+        "{why}{}{}{}",
         work.unwrap_or_default(),
+        tasks.unwrap_or_default(),
         alike.unwrap_or_default()
     )
 }

@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     /// Runs on one thread, and pays for no synchronization.
     OneThread,
     Reference,
-    /// No side, but the work that all have to do.
-    Work,
+    /// No side, but a part that all have to do: the work, or tokio's.
+    Part,
 }
 
 pub(crate) static SIDES: &[Side] = &[
@@ -119,7 +119,15 @@ pub(crate) static SIDES: &[Side] = &[
         "peers-calls",
         "tokio",
         "",
-        Kind::Work,
+        Kind::Part,
+        "#000000",
+    ),
+    side(
+        "bare tasks",
+        "peers-tasks",
+        "tokio",
+        "",
+        Kind::Part,
         "#000000",
     ),
 ];
@@ -157,9 +165,17 @@ pub(crate) fn ours() -> &'static Side {
 
 /// The work without actors.
 pub(crate) fn work() -> &'static Side {
-    let mut all = SIDES.iter();
-    let work = all.find(|side| side.kind == Kind::Work);
-    work.expect("it is one of them")
+    named("plain calls")
+}
+
+/// tokio's part without actors.
+pub(crate) fn bare_tasks() -> &'static Side {
+    named("bare tasks")
+}
+
+fn named(name: &str) -> &'static Side {
+    let side = SIDES.iter().find(|side| side.name == name);
+    side.expect("it is one of them")
 }
 
 /// Ours, as it is compared with what runs on one thread.
