@@ -18,9 +18,9 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              flat. (actix on one arbiter spawns no task that another thread could take.)"
         }
         "ask-1000" if !is_pinned => {
-            "With two workers each ask takes cache lines from core to core and back, and as long as [these are \
-             apart](#how-far-apart-the-cores-are); likely that it is the same in the turns that take half \
-             of what others do."
+            "Some turns take half of what others do. With two workers asks take cache lines from core to core; on \
+             another machine [these are sometimes far apart](#how-far-apart-the-cores-are), which makes such a \
+             difference, but here that was not seen."
         }
         "live-once" => {
             "By the profile on one core, three tenths are tokio's wake-ups and states of tasks, and a \
@@ -43,8 +43,8 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
         "ring" | "ping-pong" | "philosophers" | "dictionary" | "buffer" if !is_pinned => {
             "tokio polls what a handler wakes on the same thread three times in a row, then wakes \
              another thread for it ([why it stays so](../../DESIGN.md#\
-             why-is-an-actor-that-a-handler-tells-not-polled-on-the-spot)); and on two cores it takes as long as \
-             [these are apart](#how-far-apart-the-cores-are)."
+             why-is-an-actor-that-a-handler-tells-not-polled-on-the-spot)). How long that takes [differs \
+             with the cores](#how-far-apart-the-cores-are)."
         }
         "buffer" | "dictionary" => {
             "Two worker threads take turns on the core, some 170 to 2,000 times in a run, where actix on one \
