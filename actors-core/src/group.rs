@@ -218,36 +218,18 @@ impl<M: Message> Group<M> {
 }
 
 impl<M: Message> Parts<M> {
-    fn key(&self, msg: &M) -> Option<u64> {
-        match &self.route {
+    /// For one message.
+    fn candidates(&self, msg: &M) -> Candidates<'_, M> {
+        let key = match &self.route {
             Route::ByKey(key) => Some(key(msg)),
             Route::RoundRobin | Route::LeastLoaded => None,
-        }
-    }
-
-    /// To whom a message goes at this attempt; `None` when all were tried.
-    fn candidate(&self, key: Option<u64>, turn: usize, attempt: usize) -> Option<Recipient<M>> {
-        let members = self.roster.members();
-        if let Some(key) = key {
-            let open = members.iter().filter(|member| member.is_alive());
-            return open.max_by_key(|member| score(key, member.id())).cloned();
-        }
-        let len = members.len();
-        let in_turn = |n: usize| (n < len).then(|| members.at(turn.wrapping_add(n) % len));
-        let candidate = match (&self.route, attempt) {
-            (Route::LeastLoaded, 0) => {
-                let all = (0..len).filter_map(in_turn);
-                let open = all.filter(|member| member.is_alive());
-                open.min_by_key(|member| member.waiting())
-            }
-            (Route::LeastLoaded, attempt) => in_turn(attempt - 1),
-            (_, attempt) => in_turn(attempt),
         };
-        candidate.cloned()
-    }
-
-    fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+        Candidates {
+            route: &self.route,
+            key,
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            members: self.roster.all(),
+        }
     }
 
     /// Gives the message to one that takes it.
@@ -256,15 +238,14 @@ impl<M: Message> Parts<M> {
         mut msg: M,
         mut give: impl FnMut(&Recipient<M>, M) -> Result<T, TellError<M>>,
     ) -> Result<T, TellError<M>> {
-        let (key, turn) = (self.key(&msg), self.next_turn());
+        let candidates = self.candidates(&msg);
         let mut full = false;
-        for attempt in 0.. {
-            let Some(to) = self.candidate(key, turn, attempt) else {
-                break;
-            };
-            match give(&to, msg) {
+        for to in candidates.iter() {
+            match give(to, msg) {
                 Ok(done) => return Ok(done),
-                Err(TellError::Full(back)) if key.is_some() => return Err(TellError::Full(back)),
+                Err(TellError::Full(back)) if candidates.key.is_some() => {
+                    return Err(TellError::Full(back));
+                }
                 Err(TellError::Full(back)) => {
                     full = true;
                     msg = back;
@@ -280,27 +261,59 @@ impl<M: Message> Parts<M> {
 
     /// The one to wait for: one with room, or if all are full the first of them.
     fn pick(&self, msg: &M) -> Option<Recipient<M>> {
-        let (key, turn) = (self.key(msg), self.next_turn());
-        if key.is_some() {
-            return self.candidate(key, turn, 0);
+        let candidates = self.candidates(msg);
+        if candidates.key.is_some() {
+            return candidates.at(0).cloned();
         }
         let mut full = None;
-        for attempt in 0.. {
-            let Some(to) = self.candidate(key, turn, attempt) else {
-                break;
-            };
+        for to in candidates.iter() {
             if to.has_room() {
-                return Some(to);
+                return Some(to.clone());
             }
             if full.is_none() && to.is_alive() {
                 full = Some(to);
             }
         }
-        full
+        full.cloned()
     }
 
     fn try_ask(&self, msg: M, timeout: Option<Duration>) -> Result<Reply<M::Reply>, TellError<M>> {
         self.route(msg, |to, msg| ask::try_ask_within(to.port(), msg, timeout))
+    }
+}
+
+/// To whom a message may go. Of the members at one moment: one that stays is found, whoever joins or leaves
+/// meanwhile.
+struct Candidates<'a, M: Message> {
+    route: &'a Route<M>,
+    key: Option<u64>,
+    turn: usize,
+    members: Arc<[Recipient<M>]>,
+}
+
+impl<M: Message> Candidates<'_, M> {
+    /// The one to try at this attempt; `None` when all were tried.
+    fn at(&self, attempt: usize) -> Option<&Recipient<M>> {
+        let open = || self.members.iter().filter(|member| member.is_alive());
+        if let Some(key) = self.key {
+            return open().max_by_key(|member| score(key, member.id()));
+        }
+        let len = self.members.len();
+        let in_turn = |n: usize| (n < len).then(|| &self.members[self.turn.wrapping_add(n) % len]);
+        match (self.route, attempt) {
+            // Of those with equally much, the one whose turn it is.
+            (Route::LeastLoaded, 0) => {
+                let all = (0..len).filter_map(in_turn);
+                let open = all.filter(|member| member.is_alive());
+                open.min_by_key(|member| member.waiting())
+            }
+            (Route::LeastLoaded, attempt) => in_turn(attempt - 1),
+            (_, attempt) => in_turn(attempt),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Recipient<M>> {
+        (0..).map_while(|attempt| self.at(attempt))
     }
 }
 
@@ -375,5 +388,50 @@ impl<M: Message> fmt::Debug for Group<M> {
             .field("route", &route)
             .field("members", &self.len())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(actors_loom)))]
+mod tests {
+    use super::*;
+    use crate::actor::{Actor, Handler};
+    use crate::cell::Context;
+    use tokio::runtime::Builder;
+
+    struct Member;
+
+    impl Actor for Member {}
+
+    struct Hello;
+
+    impl Message for Hello {
+        type Reply = ();
+    }
+
+    impl Handler<Hello> for Member {
+        async fn handle(&mut self, _hello: Hello, _ctx: &mut Context<Self>) {}
+    }
+
+    /// It moved to the place of one that had been tried, and was passed over.
+    #[test]
+    fn a_member_that_stays_is_tried_though_others_leave_meanwhile() {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let _entered = runtime.enter();
+        for group in [Group::round_robin(), Group::least_loaded()] {
+            let members: [_; 3] = std::array::from_fn(|_| Member.spawn().recipient());
+            for stays in &members {
+                members.iter().for_each(|member| {
+                    group.join(member.clone());
+                });
+                let mut tried = Vec::new();
+                for to in group.parts.candidates(&Hello).iter() {
+                    tried.push(to.id());
+                    if to.id() != stays.id() {
+                        group.leave(to.id());
+                    }
+                }
+                assert!(tried.contains(&stays.id()), "{tried:?}");
+            }
+        }
     }
 }

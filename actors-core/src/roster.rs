@@ -102,18 +102,10 @@ impl<T> Members<T> {
         self.list.len()
     }
 
-    /// The one at this place in the list.
-    pub(crate) fn at(&self, place: usize) -> &T {
-        &self.list[place].what
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.list.iter().map(|member| &member.what)
-    }
-
     /// The one that this actor is.
     pub(crate) fn of(&self, id: ActorId) -> Option<&T> {
-        self.places.get(&id).map(|&place| self.at(place))
+        let place = *self.places.get(&id)?;
+        Some(&self.list[place].what)
     }
 
     /// Gives the member back that the actor was before.
