@@ -451,6 +451,8 @@ mod tests {
         let of_mailbox = of_mailbox.expect("it is one of them");
         for (class, most) in [(SIZES.len() - 1, MOST), (of_mailbox, STAY)] {
             let spare = Spare::new(&OWN);
+            // However slow this is, nothing is given back meanwhile.
+            OWN.of(class).window_ends = Some(Instant::now() + 3_600 * WINDOW);
             let full = MAGAZINE / SIZES[class];
             let all: Vec<_> = (0..(most + 4) * full)
                 .map(|_| spare.allocate(class))
