@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// Opens when it was counted down, and adds up what it was counted down with.
-pub(crate) struct Latch {
+#[derive(Debug)]
+pub struct Latch {
     left: AtomicU64,
     sum: AtomicU64,
     open: Mutex<Option<oneshot::Sender<u64>>>,
@@ -12,7 +13,7 @@ pub(crate) struct Latch {
 
 impl Latch {
     /// The sum comes when it was counted down so often.
-    pub(crate) fn new(count: u64) -> (Self, oneshot::Receiver<u64>) {
+    pub fn new(count: u64) -> (Self, oneshot::Receiver<u64>) {
         let (open, opened) = oneshot::channel();
         let latch = Self {
             left: AtomicU64::new(count),
@@ -22,7 +23,8 @@ impl Latch {
         (latch, opened)
     }
 
-    pub(crate) fn count_down(&self, with: u64) {
+    /// Once, with a number that is added to the sum.
+    pub fn count_down(&self, with: u64) {
         self.sum.fetch_add(with, Ordering::Relaxed);
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let open = self.open.lock().expect("nothing panics under it").take();

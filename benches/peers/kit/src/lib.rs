@@ -16,5 +16,7 @@ mod latency;
 mod savina;
 
 pub use args::{Setup, main, program, run_tokio, setup};
+pub use latch::Latch;
+pub use load::{millis, nanos_each, sum};
 pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
 pub use rows::{GROWTH, ROWS, Row};

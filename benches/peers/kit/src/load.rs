@@ -77,15 +77,17 @@ pub(crate) async fn until<P: Peer, const N: usize>(addr: &P::Addr<Adder<N>>, tot
     }
 }
 
-pub(crate) fn nanos_each(since: Instant, count: u64) -> f64 {
+/// For each of so many.
+pub fn nanos_each(since: Instant, count: u64) -> f64 {
     since.elapsed().as_nanos() as f64 / count as f64
 }
 
-pub(crate) fn millis(since: Instant) -> f64 {
+/// Since then.
+pub fn millis(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
 /// 0 + 1 + … up to below `count`.
-pub(crate) fn sum(count: u64) -> u64 {
+pub fn sum(count: u64) -> u64 {
     count * count.saturating_sub(1) / 2
 }

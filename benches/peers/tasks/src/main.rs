@@ -1,14 +1,14 @@
 //! No framework either, but tokio's part alone: tasks that do nothing but wake each other, or are spawned and
 //! end. A number goes along in an atomic; there is no queue, no allocation for a message, and no state. It
 //! shows how much of a row that is about messages there is to win without leaving tokio's tasks.
+use peers_kit::{Latch, millis, nanos_each, sum};
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 /// One number for one task, which is woken for each that is put here and differs from the last.
@@ -120,11 +120,12 @@ async fn across(count: u64) -> f64 {
 /// Hands a number round, one less each time, until it is 0.
 async fn ring(hops: u64, len: usize) -> f64 {
     let places: Arc<[Place]> = (0..len).map(|_| Place::default()).collect();
-    let (over, is_over) = oneshot::channel();
-    let over = Arc::new(Mutex::new(Some(over)));
+    let (over, is_over) = Latch::new(1);
+    let over = Arc::new(over);
+    let mut tasks = Vec::new();
     for at in 0..len {
         let (places, over) = (Arc::clone(&places), Arc::clone(&over));
-        tokio::spawn(async move {
+        tasks.push(tokio::spawn(async move {
             let mut last = 0;
             let mut passed = 0_u64;
             loop {
@@ -134,14 +135,11 @@ async fn ring(hops: u64, len: usize) -> f64 {
                 }
                 passed += 1;
                 match last - 1 {
-                    0 => {
-                        let over = over.lock().expect("nothing panics under it").take();
-                        over.expect("once").send(()).expect("it is waited for");
-                    }
+                    0 => over.count_down(0),
                     left => places[(at + 1) % len].put(left),
                 }
             }
-        });
+        }));
     }
     for place in &*places {
         place.has_begun().await;
@@ -151,6 +149,11 @@ async fn ring(hops: u64, len: usize) -> f64 {
     is_over.await.expect("the last one tells");
     let each = nanos_each(start, hops);
     places.iter().for_each(|place| place.put(END));
+    let mut passed = 0;
+    for task in tasks {
+        passed += task.await.expect("it ends well");
+    }
+    assert_eq!(passed, hops);
     each
 }
 
@@ -162,33 +165,25 @@ async fn live_once(count: u64) -> f64 {
         total += tokio::spawn(async move { number }).await.expect("it ends");
     }
     let each = nanos_each(start, count);
-    assert_eq!(total, count * (count - 1) / 2);
+    assert_eq!(total, sum(count));
     each
 }
 
 /// As many tasks as there are actors in it, which do its work and end.
 async fn fork_join(count: u64) -> f64 {
-    let left = Arc::new(AtomicU64::new(count));
-    let (over, is_over) = oneshot::channel();
-    let over = Arc::new(Mutex::new(Some(over)));
+    let (over, is_over) = Latch::new(count);
+    let over = Arc::new(over);
     let start = Instant::now();
-    for _ in 0..count {
-        let (left, over) = (Arc::clone(&left), Arc::clone(&over));
+    for number in 0..count {
+        let over = Arc::clone(&over);
         tokio::spawn(async move {
             let angle = 37.2_f64;
             black_box(angle.sin() * angle.sin());
-            if left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let over = over.lock().expect("nothing panics under it").take();
-                over.expect("once").send(()).expect("it is waited for");
-            }
+            over.count_down(number);
         });
     }
-    is_over.await.expect("the last one tells");
-    start.elapsed().as_secs_f64() * 1e3
-}
-
-fn nanos_each(since: Instant, count: u64) -> f64 {
-    since.elapsed().as_nanos() as f64 / count as f64
+    assert_eq!(is_over.await, Ok(sum(count)));
+    millis(start)
 }
 
 /// On threads that have been at work for a while, as for all sides.
