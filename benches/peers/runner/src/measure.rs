@@ -4,14 +4,15 @@ use crate::results::{Line, Results};
 use crate::sides::{SIDES, Side};
 use crate::weather;
 use peers_kit::Row;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A point that takes longer has none, and its side is not measured again for this row under this
-/// condition.
+/// A point that takes longer has failed. Where that is the first of a side, the side is not measured again for
+/// this row under this condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(options: &Options) -> Result<Results, String> {
@@ -93,55 +94,68 @@ fn measure_row(
             command.args([row.name, side.variant]);
             command.args([options.workers.to_string(), options.share.to_string()]);
             command.args(size.map(|size| size.to_string()));
-            match point(command) {
-                Ok(Some(values)) => {
+            let failure = match point(command) {
+                Ok(values) => {
                     for (line, value) in lines.iter_mut().zip(values) {
-                        line.add(side, value);
+                        line.add(side, Some(value));
                     }
-                    true
+                    return true;
                 }
-                Ok(None) => {
-                    eprintln!("{} of {}: took more than {PATIENCE:?}", row.name, side.name);
-                    false
-                }
-                Err(error) => {
-                    eprintln!("{} of {}: {error}", row.name, side.name);
-                    true
-                }
-            }
+                Err(failure) => failure,
+            };
+            eprintln!("{} of {}: {failure}", row.name, side.name);
+            lines.iter_mut().for_each(|line| line.add(side, None));
+            let has_some = lines.iter().any(|line| line.median(side).is_some());
+            has_some || !matches!(failure, Failure::Slow)
         });
     }
     lines
 }
 
-/// Runs one; no values where the peer cannot do it, and `None` where it takes too long.
-fn point(mut command: Command) -> Result<Option<Vec<f64>>, String> {
+/// Why there is nothing of a point.
+enum Failure {
+    /// It took longer than [`PATIENCE`].
+    Slow,
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow => write!(f, "took more than {PATIENCE:?}"),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Runs one; no values where the peer cannot do it.
+fn point(mut command: Command) -> Result<Vec<f64>, Failure> {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut child = command.spawn()?;
     let end = Instant::now() + PATIENCE;
     // What they print is less than a pipe holds.
-    while child
-        .try_wait()
-        .map_err(|error| error.to_string())?
-        .is_none()
-    {
+    while child.try_wait()?.is_none() {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            return Ok(None);
+            return Err(Failure::Slow);
         }
         thread::sleep(Duration::from_millis(5));
     }
-    let output = child
-        .wait_with_output()
-        .map_err(|error| error.to_string())?;
+    let output = child.wait_with_output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}\n{text}", output.status));
+        return Err(Failure::Other(format!("{}\n{text}", output.status)));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let values: Result<_, _> = text.split_whitespace().map(str::parse).collect();
-    values.map(Some).map_err(|_| format!("not numbers: {text}"))
+    values.map_err(|_| Failure::Other(format!("not numbers: {text}")))
 }
 
 fn can_pin() -> bool {

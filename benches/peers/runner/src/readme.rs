@@ -87,7 +87,11 @@ fn table(text: &mut String, condition: Condition, lines: &[&Line]) {
         for side in others() {
             match line.ratio(side) {
                 Some((ratio, least, most)) => {
-                    let _ = write!(text, " {ratio:.2} ({least:.2}–{most:.2}) |");
+                    let failed = match line.failed(side) {
+                        (0, _) => String::new(),
+                        (failed, turns) => format!("; {failed} of {turns} turns failed"),
+                    };
+                    let _ = write!(text, " {ratio:.2} ({least:.2}–{most:.2}{failed}) |");
                 }
                 None => text.push_str(" – |"),
             }

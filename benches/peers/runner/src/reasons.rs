@@ -7,20 +7,23 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
     let is_latency = line.row.starts_with("latency");
     let is_pinned = line.condition == Condition::Pinned;
     let why = match &*line.row {
+        "tell-64B" | "tell-1024B" if !is_pinned => {
+            "Each message is lines of memory that go from one core to the other. How long that takes [differs with the \
+             cores](#how-far-apart-the-cores-are)."
+        }
         "tell-64B" | "tell-1024B" => {
-            "By one short profile of 1,024 bytes on one core, a third is in the kernel, most of it for \
-             new memory, and a fifth is copying. Likely that the first time that a handler's thread reads \
-             a message that has waited behind many is most of that."
+            "Likely that the first time that a handler's thread reads a message that has waited behind many is \
+             most of it, and copying."
         }
         "fork-join" => {
             "By the profile on one core, a quarter is glibc's allocator, most of it for tasks, and another one \
              tokio's tasks, lists and queues; the list of live actors is a thirtieth, and the rest is \
-             flat. (actix on one arbiter spawns no task that another thread could take.)"
+             flat. (actix on one arbiter spawns no task that another thread could take.) With all cores free it \
+             [differs with the cores](#how-far-apart-the-cores-are), too."
         }
         "ask-1000" if !is_pinned => {
-            "Some turns take half of what others do. With two workers asks take cache lines from core to core; on \
-             another machine [these are sometimes far apart](#how-far-apart-the-cores-are), which makes such a \
-             difference, but here that was not seen."
+            "With two workers asks take lines of memory from core to core. How long that takes [differs with the \
+             cores](#how-far-apart-the-cores-are)."
         }
         "live-once" => {
             "By the profile on one core, three tenths are tokio's wake-ups and states of tasks, and a \

@@ -22,8 +22,8 @@ pub(crate) struct Line {
     pub(crate) condition: Condition,
     /// Of a row that has several.
     pub(crate) size: Option<u64>,
-    /// By the sides' names, turn by turn.
-    turns: HashMap<String, Vec<f64>>,
+    /// By the sides' names, turn by turn. `None`: it failed, or took too long.
+    turns: HashMap<String, Vec<Option<f64>>>,
     /// What a cache line took before each turn, in nanoseconds, with all cores free.
     pub(crate) core_to_core: Vec<f64>,
 }
@@ -46,20 +46,28 @@ impl Line {
         }
     }
 
-    pub(crate) fn add(&mut self, side: &Side, value: f64) {
+    /// Adds what came of a turn, if anything did.
+    pub(crate) fn add(&mut self, side: &Side, value: Option<f64>) {
         self.turns
             .entry(side.name.to_owned())
             .or_default()
             .push(value);
     }
 
-    fn turns(&self, side: &Side) -> &[f64] {
+    fn turns(&self, side: &Side) -> &[Option<f64>] {
         self.turns.get(side.name).map_or(&[], Vec::as_slice)
     }
 
     /// `None`: the side cannot do it.
     pub(crate) fn median(&self, side: &Side) -> Option<f64> {
-        median(self.turns(side).to_vec())
+        median(self.turns(side).iter().copied().flatten().collect())
+    }
+
+    /// How many turns have nothing, of how many.
+    pub(crate) fn failed(&self, side: &Side) -> (usize, usize) {
+        let turns = self.turns(side);
+        let failed = turns.iter().filter(|turn| turn.is_none()).count();
+        (failed, turns.len())
     }
 
     /// Ours as a share of this side: the median of the turns, the least and the greatest.
@@ -77,7 +85,9 @@ impl Line {
     /// One side as a share of another, turn by turn.
     fn ratios(&self, side: &Side, other: &Side) -> Vec<f64> {
         let turns = self.turns(side).iter().zip(self.turns(other));
-        turns.map(|(one, other)| one / other).collect()
+        turns
+            .filter_map(|(one, other)| Some((*one)? / (*other)?))
+            .collect()
     }
 
     /// One side as a share of another.
@@ -204,7 +214,7 @@ impl Line {
             .find(|known| known.name() == condition)?;
         let sides = json["sides"].as_object()?.iter().map(|(name, side)| {
             let turns = side["turns"].as_array()?.iter().map(Value::as_f64);
-            Some((name.clone(), turns.collect::<Option<Vec<_>>>()?))
+            Some((name.clone(), turns.collect()))
         });
         let core_to_core = json["core to core"].as_array()?;
         Some(Self {

@@ -13,9 +13,11 @@ const THRESHOLD: usize = 4;
 struct Master<P: Peer> {
     workers: Vec<P::Addr<Worker<P>>>,
     next: usize,
-    /// How many pieces of work there are, by those that are done.
+    /// How many pieces of work have come, how many are done, and how many these gave back. A piece may be done
+    /// before the one that gave it is, and where messages overtake each other before others of that one come.
     known: u64,
     done: u64,
+    given: u64,
     solutions: u64,
     over: Arc<Latch>,
 }
@@ -37,14 +39,15 @@ impl<P: Peer> Behaviour for Master<P> {
                 P::tell(&self.workers[0], Place(Vec::new()));
             }
             Manage::Work(queens) => {
+                self.known += 1;
                 P::tell(&self.workers[self.next], Place(queens));
                 self.next = (self.next + 1) % self.workers.len();
             }
             Manage::Done { solutions, gave } => {
                 self.solutions += solutions;
                 self.done += 1;
-                self.known += gave;
-                if self.done == self.known {
+                self.given += gave;
+                if self.done == self.known && self.given + 1 == self.known {
                     self.over.count_down(self.solutions);
                 }
             }
@@ -110,6 +113,7 @@ pub(super) fn queens<P: Peer>() -> f64 {
             next: 0,
             known: 0,
             done: 0,
+            given: 0,
             solutions: 0,
             over: Arc::new(over),
         };
