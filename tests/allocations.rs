@@ -90,7 +90,7 @@ struct Large([u64; 100]);
 
 /// So large that it is not.
 #[derive(Message)]
-struct Huge([u64; 300]);
+struct Huge([u64; 1_100]);
 
 #[handlers]
 impl Sum {
@@ -152,8 +152,8 @@ async fn tell_allocates_nothing() {
         assert_eq!(tell_all(&sum, 50, || Small([1; 3])).await, 0);
         assert_eq!(tell_all(&sum, 50, || Add { n: 1 }).await, 0);
         assert_eq!(tell_all(&sum, 50, || Large([1; 100])).await, 0);
-        // The counter counts: what is larger is boxed.
-        assert!(tell_all(&sum, 50, || Huge([1; 300])).await >= 5_000);
+        // The counter counts: what is larger than 8 KiB is boxed.
+        assert!(tell_all(&sum, 50, || Huge([1; 1_100])).await >= 5_000);
         // An actor that sleeps gives back the room of a longer queue: that is asked for again, in
         // steps that double, once for each burst and not for each message.
         let bursts = tell_all(&sum, 1_000, || Small([1; 3])).await;

@@ -24,6 +24,7 @@ mod waits;
 mod turn;
 mod clock;
 mod words;
+mod fetch;
 mod slot;
 mod mail;
 mod reply;

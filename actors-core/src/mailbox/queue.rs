@@ -11,11 +11,15 @@
 //! and what it did is found by the task. Where messages pile up behind the one that woke, one push
 //! more lets other threads have the task ([`make_stealable`]).
 //!
+//! An actor that has slept for long lies in no cache. So an ask has its mailbox and its task fetched at once, and
+//! not line by line as they are needed. Not a tell: many may follow, before any of their tasks runs.
+//!
 //! # Room
 //!
 //! Room is counted in the lock; what the task has handled since it last held the lock is added when
 //! somebody finds no room. Those who wait for it stand in a line and sleep at a semaphore: it
 //! has a permit for each of them that was granted room, and for nobody else.
+use super::fetch::fetch;
 use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
@@ -28,6 +32,7 @@ use crate::policy::{Capacity, Overflow};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -50,6 +55,9 @@ pub(super) const UNSTASH: u32 = 1 << 5;
 
 /// This drain is to end after the running handler, and leave the rest of the mail to the next one.
 pub(super) const LEAVE: u32 = 1 << 6;
+
+/// So many bytes of a task an actor with a short state takes: what an ask has fetched of one that sleeps.
+const TASK: usize = 384;
 
 /// What no mailbox ever holds.
 const MAX_ROOM: usize = usize::MAX >> 3;
@@ -427,6 +435,7 @@ impl Queue {
         room: impl FnOnce(&mut Inbox) -> Result<(), Refused>,
         slot: Slot,
     ) -> Result<(), (Refused, Slot)> {
+        let is_ask = slot.vt.ask;
         let span = sender_span();
         let (was_idle, piles_up) = {
             let mut inbox = lock(&self.inbox);
@@ -442,8 +451,10 @@ impl Queue {
             }
             (self.end_idle(), piles_up)
         };
-        if was_idle {
-            self.wake();
+        match was_idle {
+            true if is_ask => self.wake_for_ask(),
+            true => self.wake(),
+            false => {}
         }
         if piles_up {
             make_stealable();
@@ -679,6 +690,16 @@ impl Queue {
     /// Wakes the task, as after a change of the idle limit.
     pub(crate) fn wake(&self) {
         self.waker.with(Waker::wake_by_ref);
+    }
+
+    /// The same for an ask. Its sender waits, so the task mostly runs next.
+    #[inline]
+    fn wake_for_ask(&self) {
+        self.waker.with(|waker| {
+            fetch(waker.data().cast(), TASK);
+            fetch(ptr::from_ref(self).cast(), size_of::<Self>());
+            waker.wake_by_ref();
+        });
     }
 
     /// Whether the actor was killed.

@@ -3,6 +3,7 @@
 //! Who may touch what: a slot's payload belongs to whoever holds the slot, and exactly one of
 //! `start` and `discard` uses it up. What a `Stage` points at belongs to the task that polls the
 //! `Drain` around it.
+use super::fetch::fetch;
 use super::reply::{Duty, Head};
 use crate::error::AskError;
 use std::alloc::Layout;
@@ -78,21 +79,12 @@ impl Slot {
 
     /// Has a large message fetched while others are handled: where it has waited behind many, it lies
     /// in no cache any more.
-    #[cfg_attr(
-        not(all(target_arch = "x86_64", not(miri))),
-        allow(clippy::unused_self, reason = "there is no stable way")
-    )]
     pub(super) fn prefetch(&self) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
         if self.wants_prefetch() {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: it is for slots whose message lies elsewhere: `tell::stow` has written
             // that address here.
-            let message: *const i8 = unsafe { self.payload[0].assume_init() }.cast();
-            for line in (0..usize::from(self.vt.prefetch)).step_by(64) {
-                // SAFETY: all processors of this kind can; and it is no access, wherever that is.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(message.wrapping_add(line)) };
-            }
+            let message = unsafe { self.payload[0].assume_init() };
+            fetch(message.cast(), self.vt.prefetch.into());
         }
     }
 

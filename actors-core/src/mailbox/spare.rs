@@ -16,7 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is kept has one of these sizes, in bytes.
-const SIZES: [usize; 8] = [64, 128, 192, OF_MAILBOX, 320, 512, 1_024, 2_048];
+const SIZES: [usize; 10] = [
+    64, 128, 192, OF_MAILBOX, 320, 512, 1_024, 2_048, 4_096, 8_192,
+];
 /// A mailbox is to take no more: there may be a million.
 const OF_MAILBOX: usize = 232;
 /// What allocators give anyway.
@@ -531,7 +533,7 @@ mod tests {
     fn spare_is_not_what_is_large_or_aligned() {
         #[repr(align(32))]
         struct Aligned(#[allow(dead_code, reason = "only there for its size")] u8);
-        assert_eq!(class_of::<[u8; 2_049]>(), None);
+        assert_eq!(class_of::<[u8; 8_193]>(), None);
         assert_eq!(class_of::<Aligned>(), None);
         assert_eq!(class_of::<()>(), None);
         for (bytes, class) in [
@@ -540,6 +542,8 @@ mod tests {
             (class_of::<[u64; 33]>(), 4),
             (class_of::<[u64; 46]>(), 5),
             (class_of::<[u8; 2_048]>(), 7),
+            (class_of::<[u8; 2_049]>(), 8),
+            (class_of::<[u8; 8_192]>(), 9),
         ] {
             assert_eq!(bytes, KEEPS.then_some(class));
         }
