@@ -771,8 +771,11 @@ async fn history(seed: u64) -> bool {
             "seed {seed}: {tree:?}\n{ops:?}"
         );
     }
-    let report = soon(root.shutdown(Duration::from_secs(1))).await;
+    let asked = Instant::now();
+    // Its limit counts by real time, too, and this machine may be busy with something else for a second.
+    let report = soon(root.shutdown(Duration::from_secs(60))).await;
     assert!(report.is_clean(), "seed {seed}: {report:?}");
+    assert!(asked.elapsed() < Duration::from_secs(1), "seed {seed}");
     for leaf in real.leaves.iter().flatten() {
         soon(leaf.addr.stopped()).await;
         let stats = leaf.addr.mailbox_stats();
