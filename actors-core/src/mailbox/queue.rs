@@ -12,7 +12,8 @@
 //! more lets other threads have the task ([`make_stealable`]).
 //!
 //! An actor that has slept for long lies in no cache. So an ask has its mailbox and its task fetched at once, and
-//! not line by line as they are needed. Not a tell: many may follow, before any of their tasks runs.
+//! not line by line as they are needed. Not a tell: many may follow, before any of their tasks runs. (So may
+//! asks that are posted and awaited later, which are taken for others.)
 //!
 //! # Room
 //!

@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A point that takes longer has failed. Where that is the first of a side, the side is not measured again for
-/// this row under this condition.
+/// A point that takes longer has failed. Where its side has no value so far, it is not measured again for this
+/// row under this condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn measure(options: &Options) -> Result<Results, String> {
