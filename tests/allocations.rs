@@ -88,6 +88,10 @@ struct Small([u64; 3]);
 #[derive(Message)]
 struct Large([u64; 100]);
 
+/// So large that its handler's future is kept with the largest.
+#[derive(Message)]
+struct Larger([u64; 512]);
+
 /// So large that it is not.
 #[derive(Message)]
 struct Huge([u64; 1_100]);
@@ -102,6 +106,11 @@ impl Sum {
     #[on]
     fn large(&mut self, msg: Large) {
         self.sum += msg.0[99];
+    }
+
+    #[on]
+    fn larger(&mut self, msg: Larger) {
+        self.sum += msg.0[511];
     }
 
     #[on]
@@ -152,6 +161,7 @@ async fn tell_allocates_nothing() {
         assert_eq!(tell_all(&sum, 50, || Small([1; 3])).await, 0);
         assert_eq!(tell_all(&sum, 50, || Add { n: 1 }).await, 0);
         assert_eq!(tell_all(&sum, 50, || Large([1; 100])).await, 0);
+        assert_eq!(tell_all(&sum, 50, || Larger([1; 512])).await, 0);
         // The counter counts: what is larger than 8 KiB is boxed.
         assert!(tell_all(&sum, 50, || Huge([1; 1_100])).await >= 5_000);
         // An actor that sleeps gives back the room of a longer queue: that is asked for again, in
