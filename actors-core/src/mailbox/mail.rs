@@ -7,7 +7,10 @@
 use super::slot::Slot;
 use super::words;
 use std::collections::VecDeque;
-use std::mem;
+use std::iter;
+use std::mem::{self, MaybeUninit};
+use std::ptr::{self, NonNull};
+use std::slice;
 
 /// Mail lies in chunks of at most so many messages: no push copies more than that when it makes
 /// room, and no more memory is given back at a time, however long the queue is.
@@ -58,8 +61,7 @@ impl Mail {
             self.newest.make_room();
             return false;
         }
-        let mut newest = Chunk::default();
-        newest.slots.reserve_exact(CHUNK);
+        let newest = Chunk::with_room(CHUNK);
         let chunk = mem::replace(&mut self.newest, newest);
         let older = self.older.get_or_insert_default();
         older.len += chunk.len();
@@ -112,56 +114,116 @@ impl Mail {
 }
 
 /// Messages in their order, in one piece of memory.
-#[derive(Default)]
+///
+/// A `Vec` of slots in two words, as idle actors have two of these. The memory belongs to this, and in it lie
+/// the slots from `next` to `len`.
 pub(super) struct Chunk {
-    /// Those before `next` have gone.
-    slots: Vec<Slot>,
-    next: usize,
+    at: NonNull<Slot>,
+    ends: Ends,
+}
+
+/// How much room a chunk has, and what of it is in use. One word, so that it is written and read at once.
+#[derive(Clone, Copy, Default)]
+struct Ends(u64);
+
+// SAFETY: the memory and the slots in it are this one's alone, and slots may move between threads.
+unsafe impl Send for Chunk {}
+// SAFETY: a shared chunk tells how many there are, and shows shared slots.
+unsafe impl Sync for Chunk {}
+
+impl Ends {
+    const NEXT: u32 = 16;
+    const CAPACITY: u32 = 32;
+
+    fn new(len: usize, capacity: usize) -> Self {
+        debug_assert!(len <= capacity && capacity <= CHUNK);
+        Self(len as u64 | (capacity as u64) << Self::CAPACITY)
+    }
+
+    #[inline]
+    fn field(self, shift: u32) -> usize {
+        usize::from((self.0 >> shift) as u16)
+    }
+
+    /// Those before have been written.
+    #[inline]
+    fn len(self) -> usize {
+        self.field(0)
+    }
+
+    /// Those before have gone.
+    #[inline]
+    fn next(self) -> usize {
+        self.field(Self::NEXT)
+    }
+
+    #[inline]
+    fn capacity(self) -> usize {
+        self.field(Self::CAPACITY)
+    }
+}
+
+impl Default for Chunk {
+    #[inline]
+    fn default() -> Self {
+        Self {
+            at: NonNull::dangling(),
+            ends: Ends::default(),
+        }
+    }
 }
 
 impl Chunk {
+    /// Without messages, with room for so many.
+    fn with_room(capacity: usize) -> Self {
+        let room = Box::leak(Box::<[Slot]>::new_uninit_slice(capacity));
+        Self {
+            at: NonNull::from(room).cast(),
+            ends: Ends::new(0, capacity),
+        }
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.next
+        self.ends.len() - self.ends.next()
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.next == self.slots.len()
+        self.ends.len() == self.ends.next()
     }
 
     #[inline]
     pub(super) fn capacity(&self) -> usize {
-        self.slots.capacity()
+        self.ends.capacity()
     }
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.slots.len() == self.slots.capacity()
+        self.ends.len() == self.ends.capacity()
     }
 
     /// Only while it is not full.
     #[inline(always)]
     fn push_back(&mut self, slot: Slot) {
-        let len = self.slots.len();
-        debug_assert!(len < self.slots.capacity());
+        debug_assert!(!self.is_full());
         // SAFETY: not full, by the one who calls this.
-        unsafe {
-            self.slots.as_mut_ptr().add(len).write(slot);
-            self.slots.set_len(len + 1);
-        }
+        unsafe { self.at.add(self.ends.len()).write(slot) };
+        self.ends.0 += 1;
     }
 
     fn make_room(&mut self) {
-        if self.next > 0 {
-            // A slot has no destructor, so those that have gone are just forgotten.
-            self.slots.drain(..self.next);
-            self.next = 0;
-        }
-        let len = self.slots.len();
+        let len = self.len();
         // At most a chunk, whatever was taken out of it before.
         let more = len.min(CHUNK.saturating_sub(len)).max(FIRST);
-        self.slots.reserve_exact(more);
+        let mut larger = Self::with_room(len + more);
+        // SAFETY: they lie from `next` on, and are moved to where there is room for more than these.
+        unsafe {
+            let waiting = self.at.add(self.ends.next());
+            ptr::copy_nonoverlapping(waiting.as_ptr(), larger.at.as_ptr(), len);
+        }
+        larger.ends = Ends::new(len, larger.capacity());
+        *self = larger;
     }
 
     /// Takes the oldest message out in place. The pointer is good until the chunk is next pushed
@@ -171,14 +233,13 @@ impl Chunk {
         if self.is_empty() {
             return None;
         }
-        // SAFETY: within the vector, since `next` is less than its length.
-        let slot = unsafe { self.slots.as_mut_ptr().add(self.next) };
-        self.next += 1;
+        // SAFETY: within the memory, since `next` is less than its length.
+        let slot = unsafe { self.at.add(self.ends.next()) };
+        self.ends.0 += 1 << Ends::NEXT;
         if self.is_empty() {
-            self.next = 0;
-            self.slots.clear();
+            self.ends = Ends::new(0, self.capacity());
         }
-        Some(slot)
+        Some(slot.as_ptr())
     }
 
     fn pop_front(&mut self) -> Option<Slot> {
@@ -189,7 +250,11 @@ impl Chunk {
     /// Has the next `some` messages fetched from memory, if the first is one for which that pays.
     #[inline]
     pub(super) fn prefetch(&self, some: usize) {
-        let waiting = &self.slots[self.next..];
+        // SAFETY: those lie there.
+        let waiting = unsafe {
+            let first = self.at.add(self.ends.next());
+            slice::from_raw_parts(first.as_ptr(), self.len())
+        };
         if waiting.first().is_some_and(Slot::wants_prefetch) {
             waiting.iter().take(some).for_each(Slot::prefetch);
         }
@@ -204,8 +269,8 @@ impl Chunk {
     }
 
     /// All messages, oldest first.
-    pub(super) fn into_slots(self) -> impl Iterator<Item = Slot> {
-        self.slots.into_iter().skip(self.next)
+    pub(super) fn into_slots(mut self) -> impl Iterator<Item = Slot> {
+        iter::from_fn(move || self.pop_front())
     }
 
     /// The same without messages, or one without memory if most of it is not used any more: not
@@ -215,5 +280,18 @@ impl Chunk {
             return self;
         }
         Self::default()
+    }
+}
+
+impl Drop for Chunk {
+    /// Slots have no destructor: those that are left are forgotten.
+    #[inline]
+    fn drop(&mut self) {
+        let capacity = self.capacity();
+        if capacity > 0 {
+            let room = self.at.cast::<MaybeUninit<Slot>>().as_ptr();
+            // SAFETY: `with_room` has made it of so many, and it is not used any more.
+            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(room, capacity)) });
+        }
     }
 }
