@@ -458,9 +458,16 @@ pub struct Context<A> {
     pub(crate) tx: WeakTx<Live<A>, Cell>,
     /// The duty to answer the message being handled.
     pub(crate) duty: Option<Duty>,
-    /// Why the actor gives up, and at last why it ends.
-    pub(crate) reason: Option<StopReason>,
-    stash: Option<Box<Stash<Live<A>>>>,
+    few: Option<Box<Few<A>>>,
+    /// It ends as it was asked to, unless `few` knows another reason.
+    ends_normally: bool,
+}
+
+/// What few actors need. Apart, as all have room for it in their tasks.
+struct Few<A> {
+    /// Why the actor gives up, and at last why it ends, unless that is normal.
+    reason: Option<StopReason>,
+    stash: Stash<Live<A>>,
 }
 
 /// Mail that was put aside.
@@ -491,37 +498,69 @@ impl<O> Stash<O> {
 
 impl<A> Context<A> {
     pub(crate) fn new(tx: WeakTx<Live<A>, Cell>, stash_limit: u32) -> Self {
-        let is_told = stash_limit != Stash::<Live<A>>::LIMIT;
-        Self {
+        let mut ctx = Self {
             tx,
             duty: None,
-            reason: None,
-            stash: is_told.then(|| Box::new(Stash::new(stash_limit))),
+            few: None,
+            ends_normally: false,
+        };
+        if stash_limit != Stash::<Live<A>>::LIMIT {
+            ctx.few().stash.limit = stash_limit;
         }
+        ctx
+    }
+
+    fn few(&mut self) -> &mut Few<A> {
+        self.few.get_or_insert_with(|| {
+            Box::new(Few {
+                reason: None,
+                stash: Stash::new(Stash::<Live<A>>::LIMIT),
+            })
+        })
+    }
+
+    /// Why the actor gives up, and at last why it ends.
+    pub(crate) fn reason(&self) -> Option<&StopReason> {
+        static NORMAL: StopReason = StopReason::Normal;
+        let other = self.few.as_ref().and_then(|few| few.reason.as_ref());
+        other.or(self.ends_normally.then_some(&NORMAL))
+    }
+
+    pub(crate) fn set_reason(&mut self, reason: StopReason) {
+        self.ends_normally = reason.is_normal();
+        if self.ends_normally && self.few.is_none() {
+            return;
+        }
+        self.few().reason = Some(reason).filter(|reason| !reason.is_normal());
+    }
+
+    pub(crate) fn take_reason(&mut self) -> Option<StopReason> {
+        let is_normal = mem::take(&mut self.ends_normally);
+        let other = self.few.as_mut().and_then(|few| few.reason.take());
+        other.or(is_normal.then_some(StopReason::Normal))
     }
 
     /// The mail that was put aside, where there is a place for that.
     pub(crate) fn stash_if_any(&mut self) -> Option<&mut Stash<Live<A>>> {
-        self.stash.as_deref_mut()
+        self.few.as_mut().map(|few| &mut few.stash)
     }
 
     pub(crate) fn stash_or_make(&mut self) -> &mut Stash<Live<A>> {
-        let new = || Box::new(Stash::new(Stash::<Live<A>>::LIMIT));
-        self.stash.get_or_insert_with(new)
+        &mut self.few().stash
     }
 
     /// How many messages are put aside.
     pub(crate) fn stashed_len(&self) -> usize {
-        self.stash.as_ref().map_or(0, |stash| stash.aside.len())
+        self.few.as_ref().map_or(0, |few| few.stash.aside.len())
     }
 
     /// Takes the mail that was put aside: first what was to come back.
     pub(crate) fn take_stashed(
         &mut self,
     ) -> impl DoubleEndedIterator<Item = Sealed<Live<A>>> + use<A> {
-        let stash = self.stash.take();
+        let stash = self.stash_if_any();
         let (back, aside) = stash
-            .map(|stash| (stash.back, stash.aside))
+            .map(|stash| (mem::take(&mut stash.back), mem::take(&mut stash.aside)))
             .unwrap_or_default();
         back.into_iter().chain(aside)
     }

@@ -51,8 +51,8 @@ impl<A: 'static> Context<A> {
     /// message is still given. The first error counts. A supervised child is made anew, unless it is
     /// [`Temporary`](crate::Restart::Temporary).
     pub fn fail(&mut self, error: impl Into<Error>) {
-        if self.reason.as_ref().is_none_or(StopReason::is_normal) {
-            self.reason = Some(StopReason::failed(error.into()));
+        if self.reason().is_none_or(StopReason::is_normal) {
+            self.set_reason(StopReason::failed(error.into()));
         }
         match self.cell().renewed() {
             Renewed::Never => self.queue().stop_now(),

@@ -38,7 +38,7 @@ impl<A: Actor> Hooks<A> {
         });
     const STOPPED: Seal<Live<A>, Stopping, ()> =
         Seal::new(|live: &'static mut Live<A>, _: Stopping| async move {
-            let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
+            let reason = live.ctx.reason().cloned().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
         });
     pub(crate) const OF_ACTOR: Self = match A::HAS_HOOKS {
@@ -56,7 +56,7 @@ impl<A: LocalActor> Hooks<A> {
         });
     const LOCAL_STOPPED: Seal<Live<A>, Stopping, ()> =
         Seal::local(|live: &'static mut Live<A>, _: Stopping| async move {
-            let reason = live.ctx.reason.clone().unwrap_or(StopReason::Normal);
+            let reason = live.ctx.reason().cloned().unwrap_or(StopReason::Normal);
             live.actor.stopped(&mut live.ctx, &reason).await;
         });
     pub(crate) const OF_LOCAL_ACTOR: Self = match A::HAS_HOOKS {
@@ -172,7 +172,7 @@ pub(crate) fn run<A: 'static, P: Threads>(
             announce(life.rx.keep().beside(), up);
             if let Some((rx, live)) = life.parts() {
                 // Should it end without a word, it was killed: with its runtime.
-                live.ctx.reason = None;
+                live.ctx.take_reason();
                 let drained = rx.drain::<P>(live).await;
                 life.note(drained, reason_of);
             }
@@ -184,7 +184,7 @@ pub(crate) fn run<A: 'static, P: Threads>(
         stop_children(life.rx.keep()).await;
         if is_up && !life.rx.keep().queue().is_killed() {
             if let Some((rx, live)) = life.parts() {
-                let is_well = live.ctx.reason.as_ref().is_none_or(StopReason::is_normal);
+                let is_well = live.ctx.reason().is_none_or(StopReason::is_normal);
                 if let Some(hook) = hooks.stopped() {
                     let finished = rx.perform::<P>(live, hook).await;
                     if is_well {
@@ -223,7 +223,7 @@ impl<A: 'static> Life<A> {
         };
         let reason = reason(end, &mut live.ctx);
         let is_well = reason.is_normal();
-        live.ctx.reason = Some(reason);
+        live.ctx.set_reason(reason);
         is_well
     }
 }
@@ -259,7 +259,7 @@ pub(crate) fn own_reason_of<A>(end: End, ctx: &mut Context<A>) -> StopReason {
     match end {
         End::Killed => StopReason::Killed,
         End::Panicked(panic) => StopReason::Panicked(panic),
-        End::Drained | End::StopNow => ctx.reason.take().unwrap_or(StopReason::Normal),
+        End::Drained | End::StopNow => ctx.take_reason().unwrap_or(StopReason::Normal),
     }
 }
 
@@ -372,7 +372,7 @@ impl<A: 'static> Drop for Life<A> {
         let told = self.rare.as_mut().and_then(|rare| rare.reason.take());
         let mut reason = match (told, &live) {
             (Some(reason), _) => reason,
-            (None, Some(live)) => live.ctx.reason.clone().unwrap_or(StopReason::Killed),
+            (None, Some(live)) => live.ctx.reason().cloned().unwrap_or(StopReason::Killed),
             (None, None) => StopReason::Killed,
         };
         self.rx.keep().beside().set_state(ActorState::Stopping);

@@ -471,7 +471,7 @@ fn port<A: Handler<M>, M: Message>(worker: &Addr<A>) -> PortFor<'_, Job<A, M>> {
         Seal::new(|live: &'static mut Live<A>, job: Job<A, M>| async move {
             let Job { msg, mut slot } = job;
             let reply = live.actor.handle(msg, &mut live.ctx).await;
-            if live.ctx.reason.is_none() {
+            if live.ctx.reason().is_none() {
                 slot.fate = Fate::Free;
             }
             drop(slot);

@@ -79,12 +79,20 @@ pub(crate) struct Drain<'a, O: Opener, X, P: Threads> {
     uncounted: bool,
     /// A message was handled since the idle timer was set.
     was_busy: bool,
-    span: Option<Box<Span>>,
-    idle: Option<Pin<Box<Sleep>>>,
+    few: Option<Box<Few>>,
     // `stage` points at the opener.
     _opener: PhantomData<&'a mut O>,
     _threads: PhantomData<P>,
     _pinned: PhantomPinned,
+}
+
+/// What few drains need.
+#[derive(Default)]
+struct Few {
+    /// That of the message being handled.
+    span: Option<Span>,
+    /// Until the actor has been idle for as long as it may.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 // SAFETY: the raw pointers lead to the queue, which any thread may use, to the opener, borrowed
@@ -132,8 +140,7 @@ impl<O: Opener, X> Rx<O, X> {
             slow: false,
             uncounted: false,
             was_busy: false,
-            span: None,
-            idle: None,
+            few: None,
             _opener: PhantomData,
             _threads: PhantomData,
             _pinned: PhantomPinned,
@@ -479,7 +486,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     fn idle(&mut self, cx: &mut Context<'_>) -> Next {
         self.slice = 0;
         let limit = self.queue().idle_limit();
-        if limit == 0 && self.idle.is_none() {
+        if limit == 0 && self.few.is_none() {
             return Next::Wait;
         }
         self.idle_for(limit, cx)
@@ -487,25 +494,26 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     #[cold]
     fn idle_for(&mut self, limit: u64, cx: &mut Context<'_>) -> Next {
+        let few = self.few.get_or_insert_default();
         if limit == 0 {
-            self.idle = None;
+            few.idle = None;
             return Next::Wait;
         }
         let until = Instant::now() + Duration::from_nanos(limit);
-        match &mut self.idle {
+        match &mut few.idle {
             Some(idle) if self.was_busy => idle.as_mut().reset(until),
             Some(_) => {}
             idle => *idle = Some(Box::pin(tokio::time::sleep_until(until))),
         }
         self.was_busy = false;
-        let elapsed = self
+        let elapsed = few
             .idle
             .as_mut()
             .is_some_and(|idle| idle.as_mut().poll(cx).is_ready());
         if !elapsed {
             return Next::Wait;
         }
-        self.idle = None;
+        few.idle = None;
         if self.queue().close_if_idle() {
             Next::End
         } else {
@@ -535,7 +543,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
             ignore_panic(|| self.open_span(vt));
         }
         let began = {
-            let _entered = enter(self.span.as_deref());
+            let _entered = enter(span_of(self.few.as_deref()));
             // SAFETY: the slot is used up here, by the task, with its own stage: the opener is the
             // one that the mailbox's slots are sealed for, nobody borrows it as nothing runs, and
             // the handler's future may run here (checked above).
@@ -543,7 +551,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         };
         match began {
             Poll::Ready(Began::Handled) => {
-                if self.span.is_some() || self.uncounted {
+                if span_of(self.few.as_deref()).is_some() || self.uncounted {
                     self.ended(Outcome::Handled);
                 } else {
                     let queue = self.queue();
@@ -562,7 +570,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
 
     fn resume(&mut self, running: Running, cx: &mut Context<'_>) -> Poll<()> {
         let polled = {
-            let _entered = enter(self.span.as_deref());
+            let _entered = enter(span_of(self.few.as_deref()));
             // SAFETY: called by the task, with what is noted in `running`.
             unsafe { (running.vt.resume)(running.at, &mut self.stage, cx) }
         };
@@ -603,7 +611,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     fn ended(&mut self, outcome: Outcome) {
         let queue = self.rx.keep.queue();
         queue.turn().end();
-        if let Some(span) = self.span.take() {
+        if let Some(span) = self.few.as_mut().and_then(|few| few.span.take()) {
             // A subscriber that panics must not end what is half done here.
             ignore_panic(|| drop(span));
         }
@@ -672,7 +680,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
         // SAFETY: nothing runs, so nobody borrows the opener.
         let span =
             unsafe { &mut *self.stage.opener.cast::<O>() }.span((kind.name)(), kind.ask, sender);
-        self.span = Some(Box::new(span));
+        self.few.get_or_insert_default().span = Some(span);
     }
 }
 
@@ -727,6 +735,12 @@ enum Outcome {
     Failed,
     Withdrawn,
     Stashed,
+}
+
+/// The span of the message being handled.
+#[inline]
+fn span_of(few: Option<&Few>) -> Option<&Span> {
+    few?.span.as_ref()
 }
 
 /// Enters a span. A subscriber that panics must not cost the message.

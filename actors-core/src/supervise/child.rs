@@ -186,7 +186,7 @@ async fn finish<A: Actor>(
     }
     stop_children(&keep).await;
     if let (true, Some(live), false) = (started, live.as_mut(), keep.queue().is_killed()) {
-        live.ctx.reason = Some(reason.clone());
+        live.ctx.set_reason(reason.clone());
         if let Some(hook) = Hooks::<A>::OF_ACTOR.stopped() {
             let finished = rx.perform::<AnyThread>(live, hook).await;
             if reason.is_normal() {

@@ -386,8 +386,9 @@ impl Node {
             },
         });
         // Not `Context::fail`: what waits in this mailbox is nobody's mail, and no dead letter.
-        ctx.reason
-            .get_or_insert_with(|| StopReason::failed(error.into()));
+        if ctx.reason().is_none() {
+            ctx.set_reason(StopReason::failed(error.into()));
+        }
         ctx.queue().close();
     }
 
