@@ -5,6 +5,7 @@
 //! [`Chunk::next`], still lies in the chunk's memory, and is used up there before the chunk is
 //! pushed to or exchanged.
 use super::slot::Slot;
+use super::spare;
 use super::words;
 use std::collections::VecDeque;
 use std::iter;
@@ -17,6 +18,7 @@ use std::slice;
 const CHUNK: usize = 1024;
 /// Room for so many messages is made for the first one: mostly it is handled before the next one comes.
 const FIRST: usize = 1;
+type First = [Slot; FIRST];
 
 /// Messages in their order.
 #[derive(Default)]
@@ -176,11 +178,12 @@ impl Default for Chunk {
 impl Chunk {
     /// Without messages, with room for so many.
     fn with_room(capacity: usize) -> Self {
-        let room = Box::leak(Box::<[Slot]>::new_uninit_slice(capacity));
-        Self {
-            at: NonNull::from(room).cast(),
-            ends: Ends::new(0, capacity),
-        }
+        let at = match capacity {
+            FIRST => spare::allocate::<First>().cast(),
+            _ => NonNull::from(Box::leak(Box::<[Slot]>::new_uninit_slice(capacity))).cast(),
+        };
+        let ends = Ends::new(0, capacity);
+        Self { at, ends }
     }
 
     #[inline]
@@ -287,11 +290,15 @@ impl Drop for Chunk {
     /// Slots have no destructor: those that are left are forgotten.
     #[inline]
     fn drop(&mut self) {
-        let capacity = self.capacity();
-        if capacity > 0 {
-            let room = self.at.cast::<MaybeUninit<Slot>>().as_ptr();
-            // SAFETY: `with_room` has made it of so many, and it is not used any more.
-            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(room, capacity)) });
+        match self.capacity() {
+            0 => {}
+            // SAFETY: `with_room` has made it so, and it is not used any more.
+            FIRST => unsafe { spare::free::<First>(self.at.cast()) },
+            capacity => {
+                let room = self.at.cast::<MaybeUninit<Slot>>().as_ptr();
+                // SAFETY: the same, and of so many.
+                drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(room, capacity)) });
+            }
         }
     }
 }

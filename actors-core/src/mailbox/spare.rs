@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is kept has one of these sizes, in bytes.
-const SIZES: [usize; 10] = [
-    64, 128, 192, OF_MAILBOX, 320, 512, 1_024, 2_048, 4_096, 8_192,
+const SIZES: [usize; 11] = [
+    32, 64, 128, 192, OF_MAILBOX, 320, 512, 1_024, 2_048, 4_096, 8_192,
 ];
 /// A mailbox is to take no more: there may be a million.
 const OF_MAILBOX: usize = 232;
