@@ -302,3 +302,103 @@ impl Drop for Chunk {
         }
     }
 }
+
+#[cfg(all(test, not(actors_loom)))]
+mod tests {
+    use super::super::slot::SlotVt;
+    use super::*;
+
+    static NUMBERED: SlotVt = SlotVt {
+        start: |_, _, _| unreachable!("nothing runs it"),
+        discard: |_, _| unreachable!("it has no destructor"),
+        name: || "a number",
+        ask: false,
+        prefetch: 64,
+        local: false,
+    };
+
+    fn slot(number: usize) -> Slot {
+        let mut slot = Slot::of_unit(&NUMBERED);
+        slot.payload[0].write(ptr::without_provenance_mut(number));
+        slot
+    }
+
+    fn number(slot: &Slot) -> usize {
+        // SAFETY: written by `slot`.
+        unsafe { slot.payload[0].assume_init() }.addr()
+    }
+
+    /// The next one of a sequence that looks random: G. Marsaglia, "Xorshift RNGs", 2003.
+    fn next(random: &mut u64) -> usize {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        *random as usize
+    }
+
+    /// What is pushed comes out once and in its order, however it is taken.
+    #[test]
+    fn mail_keeps_its_order() {
+        let (seeds, steps) = if cfg!(miri) {
+            (1..=2, 12)
+        } else {
+            (1..=50, 400)
+        };
+        for seed in seeds {
+            let mut random: u64 = seed;
+            let (mut mail, mut batch) = (Mail::default(), Chunk::default());
+            let (mut pushed, mut taken) = (0, 0);
+            let mut take = |slot: &Slot| {
+                assert_eq!(number(slot), taken, "seed {seed}");
+                taken += 1;
+            };
+            for _ in 0..steps {
+                let some = next(&mut random) % if cfg!(miri) { 1_100 } else { 300 };
+                match next(&mut random) % 5 {
+                    0 | 1 => {
+                        for _ in 0..some {
+                            mail.push_back(slot(pushed));
+                            pushed += 1;
+                        }
+                    }
+                    2 => {
+                        for _ in 0..some.min(mail.len()) {
+                            take(&mail.pop_front().expect("it has so many"));
+                        }
+                    }
+                    3 => {
+                        mail.take(&mut batch);
+                        batch.prefetch(some);
+                        while let Some(slot) = batch.next() {
+                            // SAFETY: taken out just now.
+                            take(unsafe { &*slot });
+                        }
+                    }
+                    _ => {
+                        let most = batch.capacity();
+                        batch = batch.shrunk(some);
+                        assert!(batch.is_empty() && batch.capacity() <= most, "seed {seed}");
+                        if let Some(slot) = mail.pop_front() {
+                            batch.put(slot);
+                            take(&batch.pop_front().expect("it was put there"));
+                        }
+                    }
+                }
+                assert_eq!(mail.is_empty(), mail.len() == 0, "seed {seed}");
+            }
+            mail.into_slots().for_each(|slot| take(&slot));
+            assert_eq!(taken, pushed, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn mail_that_is_left_is_forgotten() {
+        let mut chunk = Chunk::default();
+        for number in 0..5 {
+            chunk.put(slot(number));
+        }
+        assert_eq!(chunk.pop_front().as_ref().map(number), Some(0));
+        let mut slots = chunk.into_slots();
+        assert_eq!(slots.next().as_ref().map(number), Some(1));
+    }
+}

@@ -26,7 +26,7 @@ use std::ptr;
 use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 
-/// Words of a place for the life of an actor whose state is no longer than one, and of one for longer
+/// Words of a place for the life of an actor whose state is no longer than six, and of one for longer
 /// lives. tokio's tasks are aligned to 128 bytes: with these they take 384 and 512.
 pub(crate) const SMALL: usize = 32;
 const LARGE: usize = 48;

@@ -537,13 +537,14 @@ mod tests {
         assert_eq!(class_of::<Aligned>(), None);
         assert_eq!(class_of::<()>(), None);
         for (bytes, class) in [
-            (class_of::<[u64; 8]>(), 0),
-            (class_of::<[u64; 9]>(), 1),
-            (class_of::<[u64; 33]>(), 4),
-            (class_of::<[u64; 46]>(), 5),
-            (class_of::<[u8; 2_048]>(), 7),
-            (class_of::<[u8; 2_049]>(), 8),
-            (class_of::<[u8; 8_192]>(), 9),
+            (class_of::<[u64; 4]>(), 0),
+            (class_of::<[u64; 8]>(), 1),
+            (class_of::<[u64; 9]>(), 2),
+            (class_of::<[u64; 33]>(), 5),
+            (class_of::<[u64; 46]>(), 6),
+            (class_of::<[u8; 2_048]>(), 8),
+            (class_of::<[u8; 2_049]>(), 9),
+            (class_of::<[u8; 8_192]>(), 10),
         ] {
             assert_eq!(bytes, KEEPS.then_some(class));
         }
