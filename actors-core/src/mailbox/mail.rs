@@ -384,7 +384,8 @@ mod tests {
                         }
                     }
                 }
-                assert_eq!(mail.is_empty(), mail.len() == 0, "seed {seed}");
+                let left = mail.len();
+                assert_eq!(mail.is_empty(), left == 0, "seed {seed}");
             }
             mail.into_slots().for_each(|slot| take(&slot));
             assert_eq!(taken, pushed, "seed {seed}");
