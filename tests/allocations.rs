@@ -6,8 +6,8 @@
 )]
 
 use actors_core::{
-    Actor, Addr, AskError, ChildOptions, Context, Message, Restart, SpawnError, SpawnOptions,
-    Supervisor, actors, handlers, vacant_tasks,
+    Actor, Addr, AskError, ChildOptions, Context, Message, Overflow, Restart, SpawnError,
+    SpawnOptions, Supervisor, actors, handlers, vacant_tasks,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -168,6 +168,28 @@ async fn tell_allocates_nothing() {
         // steps that double, once for each burst and not for each message.
         let bursts = tell_all(&sum, 1_000, || Small([1; 3])).await;
         assert!(bursts <= 100 * 20, "{bursts} for 100 bursts of 1,000");
+    }
+}
+
+/// Nor does one that takes the place of the oldest, of few that wait; of many, a chunk for each 1,024 goes and comes.
+#[actors_core::test(flavor = "current_thread")]
+async fn tell_that_displaces_allocates_nothing() {
+    let _turn = TURN.lock().await;
+    for (capacity, most) in [(1, 0), (8, 0), (500, 0), (1_000, 100)] {
+        let options = SpawnOptions::new().capacity(capacity);
+        let sum = options.overflow(Overflow::DropOldest).spawn(Sum::default());
+        let sum = sum.expect("it starts");
+        let tell = |count: u64| {
+            for _ in 0..count {
+                sum.tell(Small([1; 3]))
+                    .expect("it takes the oldest one's place");
+            }
+        };
+        tell(5_000);
+        let before = asked();
+        tell(20_000);
+        let often = asked() - before;
+        assert!(often <= most, "{often} times with room for {capacity}");
     }
 }
 

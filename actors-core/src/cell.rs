@@ -521,17 +521,16 @@ impl<A> Context<A> {
 
     /// Why the actor gives up, and at last why it ends.
     pub(crate) fn reason(&self) -> Option<&StopReason> {
-        static NORMAL: StopReason = StopReason::Normal;
         let other = self.few.as_ref().and_then(|few| few.reason.as_ref());
-        other.or(self.ends_normally.then_some(&NORMAL))
+        other.or(self.ends_normally.then_some(&StopReason::Normal))
     }
 
     pub(crate) fn set_reason(&mut self, reason: StopReason) {
         self.ends_normally = reason.is_normal();
-        if self.ends_normally && self.few.is_none() {
-            return;
+        let other = (!self.ends_normally).then_some(reason);
+        if other.is_some() || self.few.is_some() {
+            self.few().reason = other;
         }
-        self.few().reason = Some(reason).filter(|reason| !reason.is_normal());
     }
 
     pub(crate) fn take_reason(&mut self) -> Option<StopReason> {
@@ -651,7 +650,7 @@ mod tests {
     use std::thread;
 
     /// With the task, whose memory is aligned to 128 bytes, it takes 640 bytes of the heap, with the
-    /// headers of both and without a gap. Eight bytes more would take 768.
+    /// headers of both. More than 232 bytes would take 768.
     #[test]
     fn a_block_leaves_no_gap_before_the_task() {
         const { assert!(Keep::<Cell>::BLOCK <= 232) };

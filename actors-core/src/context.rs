@@ -265,6 +265,9 @@ impl<A: 'static> Context<A> {
         let Some(stash) = self.stash_if_any() else {
             return;
         };
+        if stash.aside.is_empty() {
+            return;
+        }
         stash.back.append(&mut stash.aside);
         self.queue().unstash();
     }

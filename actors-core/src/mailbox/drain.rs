@@ -486,7 +486,7 @@ impl<O: Opener, X, P: Threads> Drain<'_, O, X, P> {
     fn idle(&mut self, cx: &mut Context<'_>) -> Next {
         self.slice = 0;
         let limit = self.queue().idle_limit();
-        if limit == 0 && self.few.is_none() {
+        if limit == 0 && self.few.as_ref().is_none_or(|few| few.idle.is_none()) {
             return Next::Wait;
         }
         self.idle_for(limit, cx)

@@ -59,7 +59,8 @@ impl Mail {
     /// True: a chunk has become full, and none was taken since the one before.
     #[cold]
     fn make_room(&mut self) -> bool {
-        if self.newest.len() < CHUNK {
+        // Where more than half of it waits, there would soon be none again.
+        if self.newest.len() <= CHUNK / 2 {
             self.newest.make_room();
             return false;
         }
@@ -117,7 +118,7 @@ impl Mail {
 
 /// Messages in their order, in one piece of memory.
 ///
-/// A `Vec` of slots in two words, as idle actors have two of these. The memory belongs to this, and in it lie
+/// A `Vec` of slots that takes less, as each actor has two of these. The memory belongs to this, and in it lie
 /// the slots from `next` to `len`.
 pub(super) struct Chunk {
     at: NonNull<Slot>,
@@ -130,14 +131,13 @@ struct Ends(u64);
 
 // SAFETY: the memory and the slots in it are this one's alone, and slots may move between threads.
 unsafe impl Send for Chunk {}
-// SAFETY: a shared chunk tells how many there are, and shows shared slots.
-unsafe impl Sync for Chunk {}
 
 impl Ends {
     const NEXT: u32 = 16;
     const CAPACITY: u32 = 32;
 
     fn new(len: usize, capacity: usize) -> Self {
+        const { assert!(CHUNK < 1 << 16) };
         debug_assert!(len <= capacity && capacity <= CHUNK);
         Self(len as u64 | (capacity as u64) << Self::CAPACITY)
     }
@@ -217,15 +217,20 @@ impl Chunk {
 
     fn make_room(&mut self) {
         let len = self.len();
-        // At most a chunk, whatever was taken out of it before.
-        let more = len.min(CHUNK.saturating_sub(len)).max(FIRST);
-        let mut larger = Self::with_room(len + more);
-        // SAFETY: they lie from `next` on, and are moved to where there is room for more than these.
-        unsafe {
-            let waiting = self.at.add(self.ends.next());
-            ptr::copy_nonoverlapping(waiting.as_ptr(), larger.at.as_ptr(), len);
+        // Never more than a chunk: who has more than half of one does not ask for room.
+        let capacity = len + len.max(FIRST);
+        // SAFETY: within the memory.
+        let waiting = unsafe { self.at.add(self.ends.next()) };
+        if capacity <= self.capacity() {
+            // SAFETY: they lie there, and before them is what has gone.
+            unsafe { ptr::copy(waiting.as_ptr(), self.at.as_ptr(), len) };
+            self.ends = Ends::new(len, self.capacity());
+            return;
         }
-        larger.ends = Ends::new(len, larger.capacity());
+        let mut larger = Self::with_room(capacity);
+        // SAFETY: they lie there, and the other memory is long enough.
+        unsafe { ptr::copy_nonoverlapping(waiting.as_ptr(), larger.at.as_ptr(), len) };
+        larger.ends = Ends::new(len, capacity);
         *self = larger;
     }
 
@@ -394,12 +399,12 @@ mod tests {
 
     #[test]
     fn mail_that_is_left_is_forgotten() {
-        let mut chunk = Chunk::default();
+        let mut mail = Mail::default();
         for number in 0..5 {
-            chunk.put(slot(number));
+            mail.push_back(slot(number));
         }
-        assert_eq!(chunk.pop_front().as_ref().map(number), Some(0));
-        let mut slots = chunk.into_slots();
+        assert_eq!(mail.pop_front().as_ref().map(number), Some(0));
+        let mut slots = mail.into_slots();
         assert_eq!(slots.next().as_ref().map(number), Some(1));
     }
 }

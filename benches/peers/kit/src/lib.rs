@@ -17,6 +17,7 @@ mod savina;
 
 pub use args::{Setup, main, program, run_tokio, setup};
 pub use latch::Latch;
+pub use lives::resident_bytes;
 pub use load::{millis, nanos_each, sum};
 pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
 pub use rows::{GROWTH, ROWS, Row};

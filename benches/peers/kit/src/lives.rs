@@ -40,7 +40,7 @@ pub(crate) fn idle<P: Peer>(count: u64) -> f64 {
 }
 
 /// What the process holds in memory.
-fn resident_bytes() -> u64 {
+pub fn resident_bytes() -> u64 {
     const FILE: &str = "/proc/self/status";
     let status = std::fs::read_to_string(FILE).unwrap_or_else(|error| panic!("{FILE}: {error}"));
     let kib = status

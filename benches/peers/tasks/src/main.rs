@@ -1,8 +1,8 @@
 //! No framework either, but tokio's part alone: tasks that do nothing but wake each other, or are spawned and
 //! end. A number goes along in an atomic; there is no queue, no allocation for a message, and no state. It
 //! shows how much of a row that is about messages there is to win without leaving tokio's tasks.
-use peers_kit::{Latch, millis, nanos_each, sum};
-use std::future::poll_fn;
+use peers_kit::{Latch, millis, nanos_each, resident_bytes, sum};
+use std::future::{pending, poll_fn};
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -186,6 +186,22 @@ async fn fork_join(count: u64) -> f64 {
     millis(start)
 }
 
+/// How many bytes of memory a task takes that waits for ever.
+async fn idle(count: u64) -> f64 {
+    static WAIT: AtomicU64 = AtomicU64::new(0);
+    let before = resident_bytes();
+    for _ in 0..count {
+        drop(tokio::spawn(async {
+            WAIT.fetch_add(1, Ordering::Relaxed);
+            pending().await
+        }));
+    }
+    while WAIT.load(Ordering::Relaxed) < count {
+        yield_now().await;
+    }
+    resident_bytes().saturating_sub(before) as f64 / count as f64
+}
+
 /// On threads that have been at work for a while, as for all sides.
 async fn point(row: &'static str, share: f64) -> Option<Vec<f64>> {
     let part = |count: u64| ((count as f64 * share) as u64).max(1_000);
@@ -195,6 +211,7 @@ async fn point(row: &'static str, share: f64) -> Option<Vec<f64>> {
         "live-once" => live_once(part(100_000)).await,
         "ring" => ring(part(1_000_000), 100).await,
         "ping-pong" => ring(part(1_000_000), 2).await,
+        "idle" => idle(part(1_000_000)).await,
         "fork-join" => fork_join(part(40_000)).await,
         _ => return None,
     };
