@@ -193,7 +193,7 @@ async fn idle(count: u64) -> f64 {
     for _ in 0..count {
         drop(tokio::spawn(async {
             WAIT.fetch_add(1, Ordering::Relaxed);
-            pending().await
+            pending::<()>().await;
         }));
     }
     while WAIT.load(Ordering::Relaxed) < count {
