@@ -26,6 +26,7 @@ mod clock;
 mod words;
 mod fetch;
 mod slot;
+mod surplus;
 mod spare;
 mod mail;
 mod reply;

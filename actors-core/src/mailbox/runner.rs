@@ -5,18 +5,20 @@
 //! that has ended stays for a while, and an actor that is spawned moves in: its future is written to
 //! where the one before it lay, and the task is woken.
 //!
-//! Who may touch what: a `Place` belongs to the runner's task. From the push of its [`Vacancy`] to
-//! the pool until it is taken out it belongs to the pool, and is touched in the lock of that
-//! shard alone: by who moves in, by the task that was woken, to see whether somebody has, and by the
-//! task that is dropped, which takes the vacancy back.
+//! Who may touch what: the room for a life belongs to the runner's task. From the push of its
+//! [`Vacancy`] to a shard it belongs to that; and when the vacancy is taken out, to whoever has done it,
+//! until he tells what life is there, by the store of `life`. So the task looks at that alone to see whether somebody
+//! has moved in; and where it is dropped meanwhile, it takes the vacancy back or waits for the store. What a
+//! life consists of is not written in the lock, where others would wait for lines that come from another core.
 //!
-//! No code of others runs in the lock, and nothing that panics: who moves in is made there, which only
-//! moves its parts. To copy or drop a waker may call a subscriber, where tokio is
+//! No code of others runs in the lock, and none that panics until the store: what makes the one who moves in
+//! only moves its parts. To copy or drop a waker may call a subscriber, where tokio is
 //! built with its tracing.
 use super::lend::{Home, home};
-use super::lock::{Mutex, lock};
+use super::lock::{Mutex, lock, pause};
+use super::surplus::Surplus;
 use super::sync::UnsafeCell;
-use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -24,6 +26,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 use tokio::runtime::Handle;
 
 /// Words of a place for the life of an actor whose state is no longer than six, and of one for longer
@@ -38,8 +41,12 @@ const SHARDS: usize = match (cfg!(actors_loom), cfg!(miri)) {
     (_, true) => 2,
     _ => 16,
 };
-/// So many vacant tasks of each size are in a shard at most.
-const KEEP: usize = if cfg!(miri) { 6 } else { 64 };
+/// So many vacant tasks of each size stay in a shard once they are there.
+const STAY: usize = if cfg!(miri) { 6 } else { 64 };
+/// So many more all shards of a size share, for actors that end in bursts: 3 to 4 MiB.
+const MORE: usize = STAY * if cfg!(miri) { 4 } else { 128 };
+/// Each time that so many have come to a shard, it is looked whether some are not needed.
+const LOOK_AFTER: u8 = if cfg!(miri) { 4 } else { 16 };
 /// In so many shards that are not empty a spawn looks for one, and at so many of each: there may be many of
 /// other runtimes. Where they hide one that could be used, a task is spawned.
 const LOOK: usize = 4;
@@ -71,7 +78,8 @@ pub(crate) fn vacant_tasks() -> usize {
     let home = home();
     let is_home = |vacancy: &&Vacancy| vacancy.home == home;
     let of = |shard: &Shard| shard.with(|vacant| vacant.list.iter().filter(is_home).count());
-    SIZES.iter().flat_map(|&words| pool(words)).map(of).sum()
+    let shards = SIZES.iter().flat_map(|&words| &pool(words).shards);
+    shards.map(of).sum()
 }
 
 #[inline(always)]
@@ -91,16 +99,32 @@ const fn fits<F>(words: usize) -> bool {
 
 /// A task that waits for a life.
 struct Vacancy {
-    /// An `UnsafeCell<Place<WORDS>>`, of as many words as its pool is for.
-    place: *const (),
+    /// A `Runner<WORDS>` that begins with it, of as many words as its pool is for.
+    seat: *const Seat,
     waker: Waker,
     home: Home,
 }
 
-// SAFETY: the place is touched in the lock alone, and what lies there may move between threads.
+// SAFETY: the runner may be filled by any thread: see the head of this file.
 unsafe impl Send for Vacancy {}
 
+impl Vacancy {
+    /// The task has no place, and ends.
+    fn dismiss(self) {
+        // SAFETY: taken out, and the runner is there: before it goes, it waits for this.
+        unsafe { (*self.seat).tell(&GONE) };
+        self.waker.wake();
+    }
+}
+
 /// Vacant tasks of one size.
+struct Pool {
+    shards: [Shard; SHARDS],
+    /// How many more than [`STAY`] shards may have.
+    granted: AtomicUsize,
+}
+
+/// Those of some threads.
 #[repr(align(64))]
 struct Shard {
     /// How many there are, for a look without the lock, in which it is written.
@@ -108,41 +132,130 @@ struct Shard {
     vacant: Mutex<Vacant>,
 }
 
-#[derive(Default)]
 struct Vacant {
-    /// The latest one last.
+    /// The latest one last. Each runner knows where its own is.
     list: Vec<Vacancy>,
-    /// Which one may have to go next, where all places are taken.
+    /// How many there may be.
+    most: usize,
+    /// Which one may have to go next, where there are as many.
     next: usize,
+    surplus: Surplus,
+    /// So many have come since it was looked whether some are not needed.
+    come: u8,
 }
 
 impl Vacant {
-    /// The vacancy of the runner whose place this is.
-    fn position(&self, place: *const ()) -> Option<usize> {
-        self.list.iter().position(|vacancy| vacancy.place == place)
+    fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            most: STAY,
+            next: 0,
+            surplus: Surplus::new(),
+            come: 0,
+        }
+    }
+
+    /// Takes out one of this runtime.
+    #[inline]
+    fn take(&mut self, home: Home, granted: &AtomicUsize) -> Option<Vacancy> {
+        let mut latest = self.list.iter().enumerate().rev().take(LOOK);
+        let (at, _) = latest.find(|(_, vacancy)| vacancy.home == home)?;
+        Some(self.remove(at, granted))
+    }
+
+    /// Where the runner with this seat is.
+    fn find(&self, seat: &Seat) -> Option<usize> {
+        // SAFETY: whoever works here is in the lock.
+        let at = seat.at.with(|at| unsafe { *at }) as usize;
+        let found = self.list.get(at)?;
+        ptr::eq(found.seat, seat).then_some(at)
+    }
+
+    /// Tells a runner where its vacancy is.
+    #[inline]
+    fn note(&self, at: usize) {
+        let seat = self.list[at].seat;
+        #[allow(clippy::cast_possible_truncation, reason = "there are not that many")]
+        let at = at as u32;
+        // SAFETY: the runner is there: before it goes, it takes its vacancy back, in the lock, in which
+        // whoever works here is.
+        unsafe { (*seat).at.with_mut(|its| *its = at) };
+    }
+
+    /// Takes one out. The last one gets its place.
+    #[inline]
+    fn remove(&mut self, at: usize, granted: &AtomicUsize) -> Vacancy {
+        let removed = self.list.swap_remove(at);
+        if at < self.list.len() {
+            self.note(at);
+        }
+        self.surplus.taken(self.list.len());
+        if self.most > STAY {
+            self.shrink(granted);
+        }
+        removed
+    }
+
+    /// Takes one in. What comes back has no place: another one, of another runtime, or itself.
+    #[inline]
+    fn put(&mut self, vacancy: Vacancy, granted: &AtomicUsize) -> Option<Vacancy> {
+        let mut over = None;
+        if self.list.len() >= self.most {
+            if !self.has_place(vacancy.home, granted) {
+                return Some(vacancy);
+            }
+            if self.list.len() >= self.most {
+                over = Some(self.remove(self.next, granted));
+            }
+        }
+        self.list.push(vacancy);
+        self.note(self.list.len() - 1);
+        over
     }
 
     /// Whether there is a place for one of this runtime, maybe that of another runtime's.
-    fn has_place(&mut self, home: Home) -> bool {
-        if self.list.len() < KEEP {
+    fn has_place(&mut self, home: Home, granted: &AtomicUsize) -> bool {
+        if self.list.len() < self.most || self.grow(granted) {
             return true;
         }
-        self.next = (self.next + 1) % KEEP;
+        self.next = (self.next + 1) % self.most;
         self.list[self.next].home != home
     }
 
-    /// Takes one in. What comes back has no place: another one's, of another runtime, or itself.
-    fn put(&mut self, vacancy: Vacancy) -> Option<Vacancy> {
-        if self.list.len() < KEEP {
-            self.list.push(vacancy);
-            return None;
+    /// Takes of what all shards share, if there is some.
+    fn grow(&mut self, granted: &AtomicUsize) -> bool {
+        if granted.fetch_add(STAY, Ordering::Relaxed) >= MORE {
+            granted.fetch_sub(STAY, Ordering::Relaxed);
+            return false;
         }
-        if self.list[self.next].home == vacancy.home {
-            return Some(vacancy);
+        self.most += STAY;
+        true
+    }
+
+    /// Gives back what it does not use.
+    fn shrink(&mut self, granted: &AtomicUsize) {
+        if self.list.len() + 2 * STAY <= self.most {
+            self.most -= STAY;
+            granted.fetch_sub(STAY, Ordering::Relaxed);
         }
-        let other = self.list.swap_remove(self.next);
-        self.list.push(vacancy);
-        Some(other)
+    }
+
+    /// Takes out some that nobody needs. To be called each time that one comes.
+    fn give_up(&mut self, now: impl FnOnce() -> Instant, granted: &AtomicUsize) -> Vec<Vacancy> {
+        let mut gone = Vec::new();
+        self.come += 1;
+        if self.come < LOOK_AFTER {
+            return gone;
+        }
+        self.come = 0;
+        let now = now();
+        while gone.len() < usize::from(LOOK_AFTER) && self.list.len() > STAY {
+            let Some(unneeded) = self.surplus.give_up(self.list.len(), now) else {
+                break;
+            };
+            gone.push(self.remove(unneeded, granted));
+        }
+        gone
     }
 }
 
@@ -150,7 +263,7 @@ impl Shard {
     fn new() -> Self {
         Self {
             len: AtomicUsize::new(0),
-            vacant: Mutex::new(Vacant::default()),
+            vacant: Mutex::new(Vacant::new()),
         }
     }
 
@@ -162,12 +275,27 @@ impl Shard {
         self.len.store(vacant.list.len(), Ordering::Relaxed);
         result
     }
+
+    /// Looks whether there is a place for one of this runtime where many are vacant, and whether some of
+    /// those have to go.
+    #[cold]
+    fn makes_place(&self, home: Home, granted: &AtomicUsize) -> bool {
+        let (gone, has_place) = self.with(|vacant| {
+            let gone = vacant.give_up(Instant::now, granted);
+            (gone, vacant.has_place(home, granted))
+        });
+        gone.into_iter().for_each(Vacancy::dismiss);
+        has_place
+    }
 }
 
-type Pools = [[Shard; SHARDS]; SIZES.len()];
+type Pools = [Pool; SIZES.len()];
 
 fn new_pools() -> Pools {
-    [(); SIZES.len()].map(|()| [(); SHARDS].map(|()| Shard::new()))
+    SIZES.map(|_| Pool {
+        shards: [(); SHARDS].map(|()| Shard::new()),
+        granted: AtomicUsize::new(0),
+    })
 }
 
 #[cfg(not(actors_loom))]
@@ -179,7 +307,7 @@ loom::lazy_static! {
 }
 
 #[inline]
-fn pool(words: usize) -> &'static [Shard; SHARDS] {
+fn pool(words: usize) -> &'static Pool {
     &POOLS[usize::from(words == LARGE)]
 }
 
@@ -207,23 +335,20 @@ where
     M: FnOnce() -> F,
 {
     let (pool, own) = (pool(WORDS), own_shard());
-    let shards = pool[own..].iter().chain(&pool[..own]);
+    let shards = pool.shards[own..].iter().chain(&pool.shards[..own]);
     // One that is not seen yet is there for the next spawn.
     let some = shards.filter(|shard| shard.len.load(Ordering::Relaxed) > 0);
     for shard in some.take(LOOK) {
-        let mut vacant = lock(&shard.vacant);
-        let list = &mut vacant.list;
-        let latest = list.iter().enumerate().rev().take(LOOK);
-        let Some((at, _)) = { latest }.find(|(_, vacancy)| vacancy.home == home) else {
+        let Some(vacancy) = shard.with(|vacant| vacant.take(home, &pool.granted)) else {
             continue;
         };
-        let vacancy = list.swap_remove(at);
-        shard.len.store(list.len(), Ordering::Relaxed);
-        let place = vacancy.place.cast::<UnsafeCell<Place<WORDS>>>();
-        // SAFETY: in the lock in which the vacancy was found, which is of this size. The runner is
-        // there: before it goes, it takes its vacancy back, in the lock.
-        unsafe { (*place).with_mut(|place| Place::put(place, make())) };
-        drop(vacant);
+        let runner = vacancy.seat.cast::<Runner<WORDS>>();
+        // SAFETY: of this size, and the runner is there: before it goes, it waits for this. The room is
+        // empty.
+        unsafe {
+            let life = (*runner).room.with_mut(|room| put(room.cast(), make()));
+            (*runner).seat.tell(life);
+        }
         vacancy.waker.wake();
         return Ok(());
     }
@@ -236,132 +361,148 @@ struct LifeVt {
     drop: unsafe fn(*mut ()),
 }
 
-/// Where a future lies, and what it is.
-#[repr(C)]
-struct Place<const WORDS: usize> {
-    life: Option<&'static LifeVt>,
-    /// Words of pointer type, which keep the provenance of what is in them.
-    room: [MaybeUninit<*mut ()>; WORDS],
-}
+/// The life of a task that is to end.
+static GONE: LifeVt = LifeVt {
+    poll: |_, _| Poll::Ready(()),
+    drop: |_| {},
+};
 
-impl<const WORDS: usize> Place<WORDS> {
-    /// # Safety
-    /// The place is the caller's, and empty.
-    #[inline(always)]
-    unsafe fn put<F: Future<Output = ()> + Send + 'static>(place: *mut Self, life: F) {
-        assert!(const { fits::<F>(WORDS) }, "it does not fit");
-        // SAFETY: the caller's (contract), and long enough and aligned (checked above).
-        unsafe {
-            (&raw mut (*place).room).cast::<F>().write(life);
-            (*place).life = Some(&LifeVt {
-                poll: |at, cx| Pin::new_unchecked(&mut *at.cast::<F>()).poll(cx),
-                drop: |at| ptr::drop_in_place(at.cast::<F>()),
-            });
-        }
+/// Writes a life there, and says what it is.
+///
+/// # Safety
+/// The room is empty, long enough and aligned.
+#[inline(always)]
+unsafe fn put<F: Future<Output = ()> + Send + 'static>(room: *mut F, life: F) -> &'static LifeVt {
+    // SAFETY: by the contract.
+    unsafe { room.write(life) };
+    &LifeVt {
+        // SAFETY: called with what lies there, pinned.
+        poll: |at, cx| unsafe { Pin::new_unchecked(&mut *at.cast::<F>()).poll(cx) },
+        // SAFETY: the same, and it is not used after that.
+        drop: |at| unsafe { ptr::drop_in_place(at.cast::<F>()) },
     }
 }
 
+/// Words of pointer type, which keep the provenance of what is in them.
+type Room<const WORDS: usize> = [MaybeUninit<*mut ()>; WORDS];
+
 /// A task's future: runs one life after the other.
+#[repr(C)]
 struct Runner<const WORDS: usize> {
+    seat: Seat,
     home: Home,
-    place: UnsafeCell<Place<WORDS>>,
-    /// The shard in which it was offered. Somebody may have moved in meanwhile.
-    offered: Option<u8>,
+    room: UnsafeCell<Room<WORDS>>,
     /// Vacancies point at it.
     _pinned: PhantomPinned,
 }
 
-// SAFETY: what lies in its place may move between threads: `put` takes nothing else.
+/// What a vacancy knows of a runner, whatever its size.
+struct Seat {
+    /// What lies in the room; null for nothing, or for what is not told yet.
+    life: AtomicPtr<LifeVt>,
+    /// Where in the list its vacancy is. In the lock of the shard in which it was offered.
+    at: UnsafeCell<u32>,
+    /// The shard in which it was offered. Somebody may have moved in meanwhile.
+    offered: Option<u8>,
+}
+
+impl Seat {
+    fn life(&self) -> Option<&'static LifeVt> {
+        // `Acquire` pairs with the store: what lies in the room is seen.
+        // SAFETY: null, or what `tell` has stored.
+        unsafe { self.life.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The life is there.
+    #[inline]
+    fn tell(&self, life: &'static LifeVt) {
+        let life = ptr::from_ref(life).cast_mut();
+        self.life.store(life, Ordering::Release);
+    }
+}
+
+// SAFETY: what lies in its room may move between threads: `put` takes nothing else.
 unsafe impl<const WORDS: usize> Send for Runner<WORDS> {}
 
 impl<const WORDS: usize> Runner<WORDS> {
     #[inline(always)]
     fn new<F: Future<Output = ()> + Send + 'static>(home: Home, life: F) -> Self {
-        let mut place = Place {
-            life: None,
-            room: [MaybeUninit::uninit(); WORDS],
-        };
-        // SAFETY: made just now.
-        unsafe { Place::put(&raw mut place, life) };
-        Self {
-            home,
-            place: UnsafeCell::new(place),
+        assert!(const { fits::<F>(WORDS) }, "it does not fit");
+        let mut room: Room<WORDS> = [MaybeUninit::uninit(); WORDS];
+        // SAFETY: made just now, and long enough and aligned (checked above).
+        let life = unsafe { put(room.as_mut_ptr().cast(), life) };
+        let seat = Seat {
+            life: AtomicPtr::new(ptr::from_ref(life).cast_mut()),
+            at: UnsafeCell::new(0),
             offered: None,
+        };
+        Self {
+            seat,
+            home,
+            room: UnsafeCell::new(room),
             _pinned: PhantomPinned,
         }
     }
 
-    /// What lies in its place. To be called when the place is the task's.
-    #[inline]
-    fn life(&self) -> Option<(&'static LifeVt, *mut ())> {
-        self.place.with_mut(|place| {
-            // SAFETY: it is the task's, which is the caller.
-            let (life, at) = unsafe { ((*place).life, &raw mut (*place).room) };
-            Some((life?, at.cast()))
-        })
-    }
-
-    /// Drops what lies in its place. To be called when the place is the task's.
+    /// Drops what lies in its room.
     fn clear(&mut self) {
-        let Some((life, at)) = self.life() else {
+        let Some(life) = self.seat.life() else {
             return;
         };
-        // Before the drop, which may panic: not twice.
-        // SAFETY: the place is the task's.
-        self.place.with_mut(|place| unsafe { (*place).life = None });
+        // Before the drop, which may panic: not twice. `Relaxed`: it is the task's until it is offered, in a lock.
+        self.seat.life.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: it lies there, and is not used any more.
-        unsafe { (life.drop)(at) };
+        self.room
+            .with_mut(|room| unsafe { (life.drop)(room.cast()) });
         if cfg!(miri) {
-            let nothing = [MaybeUninit::uninit(); WORDS];
-            // SAFETY: as above. Who reads there what was dropped is found out.
-            self.place
-                .with_mut(|place| unsafe { (*place).room = nothing });
+            // SAFETY: the room is the task's. Who reads there what was dropped is found out.
+            self.room
+                .with_mut(|room| unsafe { *room = [MaybeUninit::uninit(); WORDS] });
         }
     }
 
-    /// Offers its empty place. False: enough others are vacant.
+    /// Offers its empty room. False: enough others are vacant.
     fn offer(&mut self, waker: &Waker) -> bool {
-        let own = own_shard();
-        let (place, home) = (self.address(), self.home);
-        if !pool(WORDS)[own].with(|vacant| vacant.has_place(home)) {
+        let (own, pool) = (own_shard(), pool(WORDS));
+        let shard = &pool.shards[own];
+        let is_full = shard.len.load(Ordering::Relaxed) >= STAY;
+        if is_full && !shard.makes_place(self.home, &pool.granted) {
             return false;
         }
-        let waker = waker.clone();
-        let vacancy = Vacancy { place, waker, home };
+        let seat = (&raw mut *self).cast_const().cast();
+        let vacancy = Vacancy {
+            seat,
+            waker: waker.clone(),
+            home: self.home,
+        };
         // Before somebody moves in.
-        self.offered = u8::try_from(own).ok();
-        let over = pool(WORDS)[own].with(|vacant| vacant.put(vacancy));
+        self.seat.offered = u8::try_from(own).ok();
+        let over = shard.with(|vacant| vacant.put(vacancy, &pool.granted));
         let Some(over) = over else { return true };
-        if over.place == place {
-            self.offered = None;
+        if ptr::eq(over.seat, seat) {
+            self.seat.offered = None;
             return false;
         }
-        // The other one's task finds that it has no place, and ends.
-        over.waker.wake();
+        over.dismiss();
         true
     }
 
-    /// What a vacancy of it knows.
-    fn address(&self) -> *const () {
-        (&raw const self.place).cast()
+    /// Takes its vacancy back, or waits until somebody has moved in.
+    fn take_back(&self, shard: u8) {
+        let pool = pool(WORDS);
+        let back = pool.shards[usize::from(shard)].with(|vacant| {
+            let at = vacant.find(&self.seat)?;
+            Some(vacant.remove(at, &pool.granted))
+        });
+        if back.is_none() {
+            // It takes as long as to write a life.
+            (0..)
+                .take_while(|_| self.seat.life().is_none())
+                .for_each(pause);
+        }
+        // Not in the lock.
+        drop(back);
     }
-
-    /// What has become of its offer in this shard.
-    fn look(&mut self, shard: u8) -> Offer {
-        pool(WORDS)[usize::from(shard)].with(|vacant| match self.life() {
-            Some(_) => Offer::Taken,
-            None if vacant.position(self.address()).is_some() => Offer::Stands,
-            None => Offer::Displaced,
-        })
-    }
-}
-
-enum Offer {
-    Stands,
-    /// Somebody has moved in.
-    Taken,
-    /// Another vacancy has its place.
-    Displaced,
 }
 
 impl<const WORDS: usize> Future for Runner<WORDS> {
@@ -371,23 +512,21 @@ impl<const WORDS: usize> Future for Runner<WORDS> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
-        if let Some(shard) = this.offered {
-            match this.look(shard) {
-                Offer::Taken => this.offered = None,
-                Offer::Displaced => return Poll::Ready(()),
-                // Who has woken it may have known an actor that lived here before.
-                Offer::Stands => return Poll::Pending,
-            }
-        }
-        let Some((life, at)) = this.life() else {
-            return Poll::Ready(());
+        let Some(life) = this.seat.life() else {
+            // Who has woken it may have known an actor that lived here before. Who moves in wakes it again.
+            return match this.seat.offered {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
+            };
         };
+        this.seat.offered = None;
+        let at = this.room.with_mut(|room| room.cast());
         // SAFETY: it lies there, pinned as the task is, until `clear`.
         if unsafe { (life.poll)(at, cx) }.is_pending() {
             return Poll::Pending;
         }
         this.clear();
-        if this.offer(cx.waker()) {
+        if !ptr::eq(life, &GONE) && this.offer(cx.waker()) {
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -396,13 +535,8 @@ impl<const WORDS: usize> Future for Runner<WORDS> {
 
 impl<const WORDS: usize> Drop for Runner<WORDS> {
     fn drop(&mut self) {
-        if let Some(shard) = self.offered.filter(|_| TAKES_BACK) {
-            let back = pool(WORDS)[usize::from(shard)].with(|vacant| {
-                let at = vacant.position(self.address())?;
-                Some(vacant.list.swap_remove(at))
-            });
-            // Not in the lock.
-            drop(back);
+        if let Some(shard) = self.seat.offered.filter(|_| TAKES_BACK) {
+            self.take_back(shard);
         }
         self.clear();
     }
@@ -425,6 +559,7 @@ where
 
 #[cfg(all(test, not(actors_loom)))]
 mod tests {
+    use super::super::surplus::WINDOW;
     use super::*;
     use std::future::{pending, poll_fn, ready};
     use std::sync::atomic::AtomicU32;
@@ -524,20 +659,24 @@ mod tests {
         });
     }
 
+    /// Spawns so many at the same time that end, and waits for that.
+    async fn burst(lives: usize) {
+        for _ in 0..lives {
+            spawn(&Handle::current(), || ready(()));
+        }
+        while alive() > vacant_tasks() {
+            yield_now().await;
+        }
+    }
+
     #[test]
     fn runner_ends_where_enough_are_vacant() {
         let _turn = turn();
         runtime().block_on(async {
-            for _ in 0..KEEP + 3 {
-                spawn(&Handle::current(), || ready(()));
-            }
-            assert_eq!((vacant_tasks(), alive()), (0, KEEP + 3));
-            while alive() > vacant_tasks() {
-                yield_now().await;
-            }
+            burst(STAY + MORE + 3).await;
             // Another test may have some in the same shard.
             let vacant = vacant_tasks();
-            assert!((1..=KEEP).contains(&vacant), "{vacant}");
+            assert!((MORE..=STAY + MORE).contains(&vacant), "{vacant}");
             for left in (0..vacant).rev() {
                 spawn(&Handle::current(), pending);
                 assert_eq!((vacant_tasks(), alive()), (left, vacant));
@@ -545,6 +684,48 @@ mod tests {
             spawn(&Handle::current(), pending);
             assert_eq!((vacant_tasks(), alive()), (0, vacant + 1));
         });
+        assert_eq!(pool(SMALL).granted.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn runner_that_nobody_needs_ends() {
+        let _turn = turn();
+        runtime().block_on(async {
+            let begin = Instant::now();
+            let pool = pool(SMALL);
+            // How many are given up then.
+            let give_up = async |windows: u32| {
+                let now = begin + 2 * WINDOW * windows;
+                let shard = &pool.shards[own_shard()];
+                let some = || shard.with(|vacant| vacant.give_up(|| now, &pool.granted));
+                let gone: Vec<_> = (0..LOOK_AFTER).flat_map(|_| some()).collect();
+                let number = gone.len();
+                gone.into_iter().for_each(Vacancy::dismiss);
+                while alive() > vacant_tasks() {
+                    yield_now().await;
+                }
+                number
+            };
+            let many = STAY + 3 * usize::from(LOOK_AFTER);
+            burst(many).await;
+            // From here on no window ends by itself.
+            give_up(1).await;
+            for windows in 2..5 {
+                burst(many).await;
+                assert_eq!(vacant_tasks(), many);
+                assert_eq!(give_up(windows).await, 0, "all are needed");
+            }
+            let mut left = many;
+            for windows in 5..20 {
+                left -= give_up(windows).await;
+                assert_eq!(vacant_tasks(), left);
+            }
+            assert_eq!(left, STAY, "of {many}");
+            // What is left can be used.
+            burst(STAY).await;
+            assert_eq!((vacant_tasks(), alive()), (STAY, STAY));
+        });
+        assert_eq!(pool(SMALL).granted.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -561,7 +742,10 @@ mod tests {
         let of_one = |shard: &Shard| {
             shard.with(|vacant| vacant.list.iter().any(|vacancy| vacancy.home == Some(id)))
         };
-        assert!(!POOLS.iter().flatten().any(of_one), "it has left some");
+        assert!(
+            !POOLS.iter().flat_map(|pool| &pool.shards).any(of_one),
+            "it has left some"
+        );
         other.block_on(home_of_words::<1>());
     }
 
@@ -619,19 +803,10 @@ mod tests {
     fn runner_displaces_those_of_other_runtimes() {
         let _turn = turn();
         let (one, other) = (runtime(), runtime());
-        let fill = |runtime: &Runtime| {
-            runtime.block_on(async {
-                for _ in 0..KEEP {
-                    spawn(&Handle::current(), || ready(()));
-                }
-                while alive() > vacant_tasks() {
-                    yield_now().await;
-                }
-            });
-        };
+        let fill = |runtime: &Runtime| runtime.block_on(burst(STAY + MORE));
         fill(&one);
         let before = vacant_of(&one);
-        assert!(before > KEEP / 2, "{before}");
+        assert!(before > MORE / 2, "{before}");
         fill(&other);
         let after = vacant_of(&one);
         // Each that ended looked at another place.
@@ -650,14 +825,7 @@ mod tests {
     fn runner_that_displaced_another_one_is_found() {
         let _turn = turn();
         let (one, other) = (runtime(), runtime());
-        one.block_on(async {
-            for _ in 0..KEEP {
-                spawn(&Handle::current(), || ready(()));
-            }
-            while alive() > vacant_tasks() {
-                yield_now().await;
-            }
-        });
+        one.block_on(burst(STAY + MORE));
         other.block_on(async {
             let home = home_of_words::<1>().await;
             for _ in 0..10 {

@@ -7,13 +7,14 @@
 //! both are full or empty it exchanges one at the depot, which all share: so what goes from thread to
 //! thread goes back in numbers. What the depot has beyond some, and nobody has taken for a while, it gives back.
 //! This is after J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
+use super::surplus::Surplus;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is kept has one of these sizes, in bytes.
 const SIZES: [usize; 11] = [
@@ -29,8 +30,6 @@ const MAGAZINE: usize = 16 << 10;
 const STAY: usize = if cfg!(miri) { 4 } else { 32 };
 /// So many are there at most, 4 MiB for messages that wait behind each other, and so many empty ones.
 const MOST: usize = 8 * STAY;
-/// What nobody has taken from the depot for so long is not needed.
-const WINDOW: Duration = Duration::from_secs(1);
 /// Who looks for uses of freed memory is to see that it is freed.
 /// (But then Miri is to look at what is kept, too.)
 pub(crate) const KEEPS: bool =
@@ -130,11 +129,8 @@ struct Rack {
     /// Taken and brought at the back.
     full: VecDeque<Magazine>,
     empty: Vec<Magazine>,
-    /// So many at the front nobody has needed since the window began.
-    resting: usize,
-    /// So many at the front nobody has needed in the window before.
-    unneeded: usize,
-    window_ends: Option<Instant>,
+    /// Of those at the front.
+    surplus: Surplus,
 }
 
 impl Rack {
@@ -142,16 +138,13 @@ impl Rack {
         Self {
             full: VecDeque::new(),
             empty: Vec::new(),
-            resting: 0,
-            unneeded: 0,
-            window_ends: None,
+            surplus: Surplus::new(),
         }
     }
 
     fn take(&mut self) -> Option<Magazine> {
         let taken = self.full.pop_back();
-        self.resting = self.resting.min(self.full.len());
-        self.unneeded = self.unneeded.min(self.full.len());
+        self.surplus.taken(self.full.len());
         taken
     }
 
@@ -160,14 +153,7 @@ impl Rack {
         if self.full.len() <= STAY {
             return None;
         }
-        let now = now();
-        if self.window_ends.is_none_or(|ends| now >= ends) {
-            self.unneeded = self.resting;
-            self.resting = self.full.len();
-            self.window_ends = Some(now + WINDOW);
-        }
-        self.unneeded = self.unneeded.checked_sub(1)?;
-        self.resting = self.resting.saturating_sub(1);
+        self.surplus.give_up(self.full.len(), now())?;
         self.full.pop_front()
     }
 }
@@ -387,6 +373,7 @@ unsafe fn give_back(at: NonNull<u8>, class: usize) {
 #[cfg(all(test, not(actors_loom)))]
 mod tests {
     use super::super::allocations;
+    use super::super::surplus::WINDOW;
     use super::*;
 
     #[test]
@@ -454,7 +441,7 @@ mod tests {
         for (class, most) in [(SIZES.len() - 1, MOST), (of_mailbox, STAY)] {
             let spare = Spare::new(&OWN);
             // However slow this is, nothing is given back meanwhile.
-            OWN.of(class).window_ends = Some(Instant::now() + 3_600 * WINDOW);
+            OWN.of(class).surplus.stop();
             let full = MAGAZINE / SIZES[class];
             let all: Vec<_> = (0..(most + 4) * full)
                 .map(|_| spare.allocate(class))
