@@ -284,6 +284,11 @@ impl Cell {
         Some(f(&mut scope.lock()))
     }
 
+    /// Whether it may own anything.
+    pub(crate) fn has_scope(&self) -> bool {
+        self.scope.get().is_some()
+    }
+
     fn ending(&self) -> &Mutex<Ending> {
         let alive = || Mutex::new(Ending::Alive(Watchers::new()));
         self.ending.get_or_make(alive)
@@ -525,6 +530,7 @@ impl<A> Context<A> {
         other.or(self.ends_normally.then_some(&StopReason::Normal))
     }
 
+    #[inline]
     pub(crate) fn set_reason(&mut self, reason: StopReason) {
         self.ends_normally = reason.is_normal();
         let other = (!self.ends_normally).then_some(reason);
@@ -533,6 +539,7 @@ impl<A> Context<A> {
         }
     }
 
+    #[inline]
     pub(crate) fn take_reason(&mut self) -> Option<StopReason> {
         let is_normal = mem::take(&mut self.ends_normally);
         let other = self.few.as_mut().and_then(|few| few.reason.take());

@@ -20,14 +20,15 @@
 
 mod sync;
 mod lock;
+mod surplus;
+mod spare;
+mod once;
 mod waits;
 mod turn;
 mod clock;
 mod words;
 mod fetch;
 mod slot;
-mod surplus;
-mod spare;
 mod mail;
 mod reply;
 mod node;
@@ -53,6 +54,7 @@ pub(crate) use handle::{
     AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,
 };
 pub(crate) use lock::Lock;
+pub(crate) use once::OnceBox;
 pub use queue::MailboxStats;
 pub(crate) use queue::{InLine, Queue, Refused};
 pub(crate) use reply::Duty;
@@ -63,6 +65,5 @@ pub(crate) use runner::{spawn, vacant_tasks};
 pub(crate) use slot::{Opener, Sealed};
 #[cfg(all(test, not(actors_loom)))]
 pub(crate) use spare::KEEPS as KEEPS_SPARE;
-pub(crate) use sync::OnceBox;
 pub(crate) use turn::{Deadline, Turn, current, current_actor, instant, nanos, outside};
 pub(crate) use waits::{Wait, Waits};

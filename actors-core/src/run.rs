@@ -181,7 +181,9 @@ pub(crate) fn run<A: 'static, P: Threads>(
         }
         life.rx.keep().beside().set_state(ActorState::Stopping);
         life.rx.keep().queue().close_by_task();
-        stop_children(life.rx.keep()).await;
+        if life.rx.keep().beside().has_scope() {
+            stop_children(life.rx.keep()).await;
+        }
         if is_up && !life.rx.keep().queue().is_killed() {
             if let Some((rx, live)) = life.parts() {
                 let is_well = live.ctx.reason().is_none_or(StopReason::is_normal);
@@ -193,7 +195,9 @@ pub(crate) fn run<A: 'static, P: Threads>(
                 }
             }
             // Those that the hook has spawned.
-            stop_children(life.rx.keep()).await;
+            if life.rx.keep().beside().has_scope() {
+                stop_children(life.rx.keep()).await;
+            }
         }
         drop(life);
     }

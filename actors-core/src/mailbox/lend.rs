@@ -14,9 +14,10 @@
 //! belong there. A task that is dropped while its drain is lent waits for the borrower, on another
 //! thread; so handlers must not block, as ever. The borrower's own thread cannot wait for itself: a
 //! handler that ends its own runtime from inside ends the process.
+use super::once::OnceBox;
 use super::slot::Slot;
+use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use super::sync::{OnceBox, UnsafeCell};
 use crate::guest::{Guest, thread_mark};
 use std::future::Future;
 use std::pin::pin;

@@ -6,7 +6,6 @@ pub(crate) use std::sync::atomic;
 pub(crate) use loom::sync::atomic;
 
 use atomic::{AtomicPtr, Ordering};
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::task::{RawWakerVTable, Waker};
@@ -103,70 +102,5 @@ impl Drop for OnceWaker {
         let data = self.data.with_mut(|data| unsafe { *data });
         // SAFETY: the parts of one waker, which was forgotten.
         drop(unsafe { Waker::new(data, vtable) });
-    }
-}
-
-/// What is made when somebody first needs it, and there from then on. One word until then.
-///
-/// Ownership: the pointer is null, or that of a box that belongs to this and is only shared.
-///
-/// `SeqCst` throughout: of two who each make one, or store something else so, and then look for what the
-/// other makes, one finds it.
-pub(crate) struct OnceBox<T> {
-    made: AtomicPtr<T>,
-    _owns: PhantomData<T>,
-}
-
-impl<T: Send + Sync> OnceBox<T> {
-    pub(crate) fn new() -> Self {
-        Self {
-            made: AtomicPtr::new(ptr::null_mut()),
-            _owns: PhantomData,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
-        // SAFETY: null, or a box that is dropped with this.
-        unsafe { self.made.load(Ordering::SeqCst).as_ref() }
-    }
-
-    /// Of several who make it at the same time one is the first, and the others get what it made.
-    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
-        self.get().unwrap_or_else(|| self.make(make()))
-    }
-
-    #[cold]
-    fn make(&self, value: T) -> &T {
-        let made = Box::into_raw(Box::new(value));
-        let first =
-            self.made
-                .compare_exchange(ptr::null_mut(), made, Ordering::SeqCst, Ordering::SeqCst);
-        let there = match first {
-            Ok(_) => made,
-            Err(there) => {
-                // SAFETY: made above, and nobody has seen it.
-                drop(unsafe { Box::from_raw(made) });
-                there
-            }
-        };
-        // SAFETY: a box that is dropped with this.
-        unsafe { &*there }
-    }
-}
-
-impl<T: Send + Sync> Default for OnceBox<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> Drop for OnceBox<T> {
-    fn drop(&mut self) {
-        let made = self.made.load(Ordering::Relaxed);
-        if !made.is_null() {
-            // SAFETY: made as a box, and nobody has a reference to it any more.
-            drop(unsafe { Box::from_raw(made) });
-        }
     }
 }

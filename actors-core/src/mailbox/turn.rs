@@ -4,8 +4,9 @@
 //! Ownership: `CURRENT` holds a pointer only while [`scope`] runs, which borrows what it points at
 //! for that long. So whoever reads it inside of [`current`] reads a live `Turn`, on the thread that
 //! runs the scope.
+use super::once::OnceBox;
 use super::slot::SlotVt;
-use super::sync::OnceBox;
+
 use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use super::waits::Waits;
 use std::cell::Cell;
