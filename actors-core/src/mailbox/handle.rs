@@ -93,14 +93,15 @@ pub(crate) fn mailbox<O, X>(
     beside: X,
 ) -> (Tx<O, X>, Rx<O, X>) {
     let room = Room::<Block<X>>::new();
-    let made = Block {
-        queue: Queue::new(actor, capacity, overflow),
-        beside,
-        // One for all addresses, one for the task.
-        refs: AtomicUsize::new(2),
-    };
+    // Field by field, which makes each where it will lie.
     // SAFETY: the room is for it, and nobody else's.
-    unsafe { room.at().write(made) };
+    unsafe {
+        let at: *mut Block<X> = room.at();
+        (&raw mut (*at).queue).write(Queue::new(actor, capacity, overflow));
+        (&raw mut (*at).beside).write(beside);
+        // One for all addresses, one for the task.
+        (&raw mut (*at).refs).write(AtomicUsize::new(2));
+    }
     let block = room.keep();
     let tx = Tx {
         any: AnyTx(block),

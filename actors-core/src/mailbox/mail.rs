@@ -200,6 +200,10 @@ impl Chunk {
     }
 
     fn make_room(&mut self) {
+        if self.capacity() == 0 {
+            *self = Self::with_room(FIRST);
+            return;
+        }
         let len = self.len();
         // Never more than a chunk: who has more than half of one does not ask for room.
         let capacity = len + len.max(FIRST);

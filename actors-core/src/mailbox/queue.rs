@@ -227,6 +227,7 @@ pub(super) enum Refill {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn new(actor: u64, capacity: Capacity, overflow: Overflow) -> Self {
         let capacity = match capacity {
             Capacity::Bounded(n) => n.min(MAX_ROOM),
