@@ -502,6 +502,7 @@ impl<O> Stash<O> {
 }
 
 impl<A> Context<A> {
+    #[inline]
     pub(crate) fn new(tx: WeakTx<Live<A>, Cell>, stash_limit: u32) -> Self {
         let mut ctx = Self {
             tx,
@@ -528,6 +529,14 @@ impl<A> Context<A> {
     pub(crate) fn reason(&self) -> Option<&StopReason> {
         let other = self.few.as_ref().and_then(|few| few.reason.as_ref());
         other.or(self.ends_normally.then_some(&StopReason::Normal))
+    }
+
+    /// Notes that the actor ends as usual, if nobody has said otherwise, who would have needed a place for that.
+    #[inline]
+    pub(crate) fn ends_plainly(&mut self) -> bool {
+        let is_plain = self.few.is_none() && !self.cell().has_scope();
+        self.ends_normally |= is_plain;
+        is_plain
     }
 
     #[inline]

@@ -104,6 +104,7 @@ pub(crate) struct Shell<A: 'static> {
 
 impl<A: 'static> Shell<A> {
     /// With its state, it lives.
+    #[inline]
     pub(crate) fn live(self, actor: A) -> Life<A> {
         let ctx = Context::new(self.rx.weak(), self.stash_limit);
         let mut life = self.still();
@@ -112,6 +113,7 @@ impl<A: 'static> Shell<A> {
     }
 
     /// It waits for its state.
+    #[inline]
     pub(crate) fn still(self) -> Life<A> {
         let mut life = Life {
             rx: self.rx,
@@ -199,7 +201,6 @@ pub(crate) fn run<A: 'static, P: Threads>(
                 stop_children(life.rx.keep()).await;
             }
         }
-        drop(life);
     }
 }
 
@@ -221,10 +222,22 @@ impl<A: 'static> Life<A> {
     }
 
     /// Notes how a part of the life went, as `reason` sees it. True: well.
+    #[inline]
     fn note(&mut self, end: End, reason: fn(End, &mut Context<A>) -> StopReason) -> bool {
         let Some(live) = &mut self.live else {
             return false;
         };
+        if matches!(end, End::Drained | End::StopNow) && live.ctx.ends_plainly() {
+            return true;
+        }
+        Self::note_reason(live, end, reason)
+    }
+
+    fn note_reason(
+        live: &mut Live<A>,
+        end: End,
+        reason: fn(End, &mut Context<A>) -> StopReason,
+    ) -> bool {
         let reason = reason(end, &mut live.ctx);
         let is_well = reason.is_normal();
         live.ctx.set_reason(reason);
@@ -371,32 +384,31 @@ pub(crate) const AFTER_KILL: Duration = Duration::from_millis(100);
 
 impl<A: 'static> Drop for Life<A> {
     fn drop(&mut self) {
-        let live = self.live.take();
         // The box stays: who waits for the start is told when all is settled.
         let told = self.rare.as_mut().and_then(|rare| rare.reason.take());
-        let mut reason = match (told, &live) {
-            (Some(reason), _) => reason,
-            (None, Some(live)) => live.ctx.reason().cloned().unwrap_or(StopReason::Killed),
-            (None, None) => StopReason::Killed,
-        };
+        let own = |live: &Live<A>| live.ctx.reason().cloned();
+        let mut reason = told
+            .or_else(|| self.live.as_ref().and_then(own))
+            .unwrap_or(StopReason::Killed);
         self.rx.keep().beside().set_state(ActorState::Stopping);
         // Asks first, then the state: its destructor may take its time.
         self.rx.finish(
             || lost(&reason),
             |cell, message| report(cell, message, &reason),
         );
-        if let Some(Live { actor, mut ctx }) = live {
-            for sealed in ctx.take_stashed() {
+        if let Some(live) = &mut self.live {
+            for sealed in live.ctx.take_stashed() {
                 self.rx.discard(sealed, &lost(&reason), |cell, message| {
                     report(cell, message, &reason);
                 });
             }
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
-                if reason.is_normal() {
-                    reason = StopReason::Panicked(Panic::caught(&*payload));
-                }
-                std::mem::forget(payload);
+        }
+        // Where it lies: it may be long.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.live = None)) {
+            if reason.is_normal() {
+                reason = StopReason::Panicked(Panic::caught(&*payload));
             }
+            std::mem::forget(payload);
         }
         settle(self.rx.keep(), &reason);
         if let Some(parent) = self.parent.take() {
