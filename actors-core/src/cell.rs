@@ -48,24 +48,6 @@ pub(crate) struct Details {
 impl Details {
     pub(crate) const STOP_LIMIT: u32 = 5_000;
     pub(crate) const STUCK_AFTER: u32 = 10_000;
-
-    fn are_usual(&self) -> bool {
-        // Nobody with neither name nor parent is supervised, so the last two stay as they are.
-        let Self {
-            name,
-            parent,
-            stop_limit,
-            stuck_after,
-            renewed,
-            incarnation: _,
-            up_since: _,
-        } = self;
-        name.is_none()
-            && parent.is_none()
-            && *stop_limit == Self::STOP_LIMIT
-            && *stuck_after == Self::STUCK_AFTER
-            && *renewed == Renewed::Never
-    }
 }
 
 /// As usual.
@@ -154,7 +136,12 @@ enum Told {
 }
 
 impl Cell {
-    pub(crate) fn new(id: ActorId, type_name: fn() -> &'static str, details: Details) -> Self {
+    #[inline]
+    pub(crate) fn new(
+        id: ActorId,
+        type_name: fn() -> &'static str,
+        details: Option<Box<Details>>,
+    ) -> Self {
         Self {
             id,
             type_name,
@@ -162,7 +149,7 @@ impl Cell {
             aborted: AtomicBool::new(false),
             ending: OnceBox::new(),
             scope: OnceBox::new(),
-            details: (!details.are_usual()).then(|| Box::new(details)),
+            details,
         }
     }
 
@@ -686,7 +673,7 @@ mod tests {
     fn who_asks_while_it_ends_normally_is_told() {
         let rounds = if cfg!(miri) { 20 } else { 5_000 };
         for _ in 0..rounds {
-            let cell = Cell::new(ActorId::next(), || "cell", Details::default());
+            let cell = Cell::new(ActorId::next(), || "cell", None);
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let both = Barrier::new(2);

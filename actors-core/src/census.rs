@@ -219,7 +219,6 @@ impl Hasher for NumberHasher {
 #[cfg(all(test, not(actors_loom)))]
 mod tests {
     use super::*;
-    use crate::cell::Details;
     use crate::mailbox::{Rx, mailbox};
     use crate::policy::{Capacity, Overflow};
     use std::sync::mpsc;
@@ -241,7 +240,7 @@ mod tests {
         fn new() -> Self {
             let newcomer = Newcomer::new();
             let id = newcomer.id();
-            let cell = Cell::new(id, || "dweller", Details::default());
+            let cell = Cell::new(id, || "dweller", None);
             let (_tx, rx) = mailbox(id.get(), Capacity::Unbounded, Overflow::Reject, cell);
             assert!(find(id).is_none());
             newcomer.put_in(rx.keep());

@@ -277,9 +277,28 @@ impl SpawnOptions {
         })
     }
 
+    /// What tells the actor apart, if anything does.
+    #[inline]
+    fn details(&mut self, parent: Option<&Parent>) -> Option<Box<Details>> {
+        let is_usual = self.name.is_none()
+            && self.stop_limit == Details::STOP_LIMIT
+            && self.stuck_after == Details::STUCK_AFTER;
+        if is_usual && parent.is_none() {
+            return None;
+        }
+        Some(Box::new(Details {
+            name: self.name.take(),
+            parent: parent.map(|parent| parent.tx.beside().id),
+            stop_limit: self.stop_limit,
+            stuck_after: self.stuck_after,
+            renewed: parent.map_or(Renewed::Never, |parent| parent.renewed),
+            ..Details::default()
+        }))
+    }
+
     /// All of an actor but its state.
     pub(crate) fn make<A: 'static>(
-        self,
+        mut self,
         parent: Option<Parent>,
     ) -> Result<(Addr<A>, Shell<A>), SpawnError> {
         if self.capacity == Capacity::Bounded(0) {
@@ -289,15 +308,7 @@ impl SpawnOptions {
         let id = newcomer.id();
         let idle_limit = self.idle_nanos();
         let type_name = std::any::type_name::<A>;
-        let renewed = parent.as_ref().map(|parent| parent.renewed);
-        let details = Details {
-            name: self.name,
-            parent: parent.as_ref().map(|parent| parent.tx.beside().id),
-            stop_limit: self.stop_limit,
-            stuck_after: self.stuck_after,
-            renewed: renewed.unwrap_or(Renewed::Never),
-            ..Details::default()
-        };
+        let details = self.details(parent.as_ref());
         let cell = Cell::new(id, type_name, details);
         let (tx, mut rx) =
             mailbox::mailbox::<Live<A>, Cell>(id.get(), self.capacity, self.overflow, cell);

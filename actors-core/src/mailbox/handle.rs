@@ -86,6 +86,7 @@ pub(crate) trait Threads {
 }
 
 /// A new mailbox for the actor with this number.
+#[inline]
 pub(crate) fn mailbox<O, X>(
     actor: u64,
     capacity: Capacity,
