@@ -518,9 +518,10 @@ impl<A> Context<A> {
         other.or(self.ends_normally.then_some(&StopReason::Normal))
     }
 
-    /// Notes that the actor ends as usual, if nobody has said otherwise, who would have needed a place for that.
+    /// Notes that the actor ends as usual, if nobody has said otherwise: who does, the actor itself or who
+    /// tells it, needs a place for that.
     #[inline]
-    pub(crate) fn ends_plainly(&mut self) -> bool {
+    pub(crate) fn note_plain_end(&mut self) -> bool {
         let is_plain = self.few.is_none() && !self.cell().has_scope();
         self.ends_normally |= is_plain;
         is_plain
@@ -644,7 +645,7 @@ impl<A: fmt::Debug> fmt::Debug for Live<A> {
 
 #[cfg(all(test, not(actors_loom), target_pointer_width = "64"))]
 mod tests {
-    use super::{Cell, Details, Keep};
+    use super::{Cell, Keep};
     use crate::error::StopReason;
     use crate::id::ActorId;
     use std::sync::atomic::{AtomicBool, Ordering};

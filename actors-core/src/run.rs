@@ -227,7 +227,8 @@ impl<A: 'static> Life<A> {
         let Some(live) = &mut self.live else {
             return false;
         };
-        if matches!(end, End::Drained | End::StopNow) && live.ctx.ends_plainly() {
+        // What `reason` would find, too.
+        if matches!(end, End::Drained | End::StopNow) && live.ctx.note_plain_end() {
             return true;
         }
         Self::note_reason(live, end, reason)

@@ -277,7 +277,8 @@ impl SpawnOptions {
         })
     }
 
-    /// What tells the actor apart, if anything does.
+    /// What tells the actor apart, if anything does. Nobody with neither name nor parent is supervised, so
+    /// that nothing else is noted of it later.
     #[inline]
     fn details(&mut self, parent: Option<&Parent>) -> Option<Box<Details>> {
         let is_usual = self.name.is_none()

@@ -102,6 +102,12 @@ pub(crate) fn mailbox<O, X>(
         (&raw mut (*at).beside).write(beside);
         // One for all addresses, one for the task.
         (&raw mut (*at).refs).write(AtomicUsize::new(2));
+        // No field is left out.
+        let Block {
+            queue: _,
+            beside: _,
+            refs: _,
+        } = &*at;
     }
     let block = room.keep();
     let tx = Tx {

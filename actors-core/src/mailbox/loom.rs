@@ -595,6 +595,44 @@ fn loom_runner_is_dropped() {
     });
 }
 
+/// A vacant task is dismissed while it is woken for nothing; or before it is vacant, which changes nothing.
+#[test]
+fn loom_runner_is_dismissed() {
+    ::loom::model(|| {
+        let Scene {
+            mut task,
+            wakes,
+            tokens,
+            ..
+        } = scene();
+        let waker = Waker::from(wakes.clone());
+        let mut cx = std::task::Context::from_waker(&waker);
+        let dismisses = thread::spawn(runner::dismiss_small);
+        let mut has_ended = (0..2).any(|_| task.as_mut().poll(&mut cx).is_ready());
+        let is_dismissed = dismisses.join().unwrap();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), usize::from(is_dismissed));
+        if is_dismissed && !has_ended {
+            has_ended = task.as_mut().poll(&mut cx).is_ready();
+        }
+        assert_eq!(has_ended, is_dismissed);
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
+/// The same while it is dropped.
+#[test]
+fn loom_runner_is_dropped_and_dismissed() {
+    ::loom::model(|| {
+        let mut scene = scene();
+        scene.poll();
+        let dismisses = thread::spawn(runner::dismiss_small);
+        let Scene { task, tokens, .. } = scene;
+        drop(task);
+        dismisses.join().unwrap();
+        assert_eq!(tokens.left(), 0);
+    });
+}
+
 /// Addresses come and go in two threads, also from nothing; the memory goes once, with the last.
 #[test]
 fn loom_references() {

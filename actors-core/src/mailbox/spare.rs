@@ -1,5 +1,5 @@
-//! The memory of asks, mailboxes, first messages, large ones and their futures that are over, which threads keep
-//! for the next ones.
+//! The memory of asks, mailboxes, first messages, large ones and their futures, and of what few actors need, that
+//! is over, which threads keep for the next ones.
 //!
 //! They are many and live shortly: without the allocator, an ask takes a tenth fewer instructions,
 //! and who sends large messages from one thread to another does not meet its lock. A thread has two

@@ -6,7 +6,6 @@
 //! runs the scope.
 use super::once::OnceBox;
 use super::slot::SlotVt;
-
 use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use super::waits::Waits;
 use std::cell::Cell;
