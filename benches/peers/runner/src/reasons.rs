@@ -16,10 +16,9 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              most of it, and copying."
         }
         "fork-join" => {
-            "By the profile on one core, a quarter is glibc's allocator, most of it for tasks, and another one \
-             tokio's tasks, lists and queues; the list of live actors is a thirtieth, and the rest is \
-             flat. (actix on one arbiter spawns no task that another thread could take.) With all cores free it \
-             [differs with the cores](#how-far-apart-the-cores-are), too."
+            "By the profile on one core, a quarter is tokio's tasks, lists and queues, glibc's allocator is a \
+             fourteenth, and the rest is flat. (actix on one arbiter spawns no task that another thread could \
+             take.) With all cores free it [differs with the cores](#how-far-apart-the-cores-are), too."
         }
         "ask-1000" if !is_pinned => {
             "With two workers asks take lines of memory from core to core. How long that takes [differs with the \
