@@ -757,9 +757,9 @@ mod tests {
             assert_eq!((vacant_tasks(), alive()), (0, vacant + 1));
         });
         let pool = pool(SMALL);
-        // Others may have left one.
+        // Others may have left some.
         for shard in &pool.shards {
-            shard.with(|vacant| assert!(vacant.list.len() <= 1 && vacant.most <= 2 * STAY));
+            shard.with(|vacant| assert!(vacant.most < vacant.list.len() + 2 * STAY));
         }
     }
 
