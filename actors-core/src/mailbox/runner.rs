@@ -1005,10 +1005,7 @@ mod tests {
         let _turn = turn();
         let drops = Arc::new(AtomicU32::new(0));
         let (tell, told) = std::sync::mpsc::channel();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .build()
-            .expect("a runtime");
+        let runtime = runtime_of_two();
         for _ in 0..3 {
             let (drops, tell) = (Arc::clone(&drops), tell.clone());
             runtime.spawn(async move {
@@ -1029,5 +1026,51 @@ mod tests {
         }
         drop(runtime);
         assert_eq!(drops.load(Ordering::Relaxed), 3 * LIVES);
+    }
+
+    /// Threads move lives into the tasks of a runtime that is shut down meanwhile: each life is dropped once.
+    #[test]
+    fn runner_whose_runtime_ends_meanwhile() {
+        const ROUNDS: u32 = if cfg!(miri) { 2 } else { 100 };
+        let _turn = turn();
+        for round in 0..ROUNDS {
+            let (drops, runtime) = (Arc::new(AtomicU32::new(0)), runtime_of_two());
+            let (tell, told) = std::sync::mpsc::channel();
+            let spawned: u32 = std::thread::scope(|scope| {
+                let threads = [(); 2].map(|()| {
+                    let (drops, tell) = (Arc::clone(&drops), tell.clone());
+                    let runtime = runtime.handle().clone();
+                    scope.spawn(move || {
+                        // Until nobody listens any more, and a few after that.
+                        let (mut spawned, mut more) = (0, 10);
+                        while more > 0 {
+                            let (counted, told) = (Counted(Arc::clone(&drops)), tell.clone());
+                            spawn(&runtime, || async move {
+                                let _counted = counted;
+                                let _ = told.send(());
+                            });
+                            spawned += 1;
+                            more -= u32::from(tell.send(()).is_err());
+                        }
+                        spawned
+                    })
+                });
+                for _ in 0..=round {
+                    told.recv().expect("they spawn");
+                }
+                drop(runtime);
+                drop(told);
+                threads
+                    .map(|thread| thread.join().expect("it ends"))
+                    .iter()
+                    .sum()
+            });
+            assert_eq!(drops.load(Ordering::Relaxed), spawned, "round {round}");
+        }
+    }
+
+    fn runtime_of_two() -> Runtime {
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(2).build().expect("a runtime")
     }
 }
