@@ -16,8 +16,8 @@ pub(crate) fn reason(line: &Line, side: &Side) -> String {
              most of it, and copying."
         }
         "fork-join" => {
-            "By the profile on one core, a quarter is tokio's tasks, lists and queues, glibc's allocator is a \
-             fourteenth, and the rest is flat. (actix on one arbiter spawns no task that another thread could \
+            "By the profile on one core, a fifth is tokio's tasks, lists and queues, glibc's allocator is a \
+             tenth, and the rest is flat. (actix on one arbiter spawns no task that another thread could \
              take.) With all cores free it [differs with the cores](#how-far-apart-the-cores-are), too."
         }
         "ask-1000" if !is_pinned => {
