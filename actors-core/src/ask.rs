@@ -5,7 +5,7 @@
 use crate::actor::Message;
 use crate::addr::Addr;
 use crate::blocking;
-use crate::call::{Ask, Reply, Watch, overflow};
+use crate::call::{self, Ask, Reply, Watch, overflow, try_post};
 use crate::cell::{Cell, Live};
 use crate::error::{AskError, SendError, TellError};
 use crate::event::{self, DeadLetterReason};
@@ -152,15 +152,13 @@ pub(crate) fn try_ask_within<M: Message>(
     msg: M,
     timeout: Option<Duration>,
 ) -> Result<Reply<M::Reply>, TellError<M>> {
-    Ask::new(port.call(msg))
-        .try_post(timeout)
-        .map_err(|(refused, call)| {
-            let msg = call.into_message().expect("the ask was made from an `M`");
-            match refused {
-                Refused::Full => TellError::Full(msg),
-                Refused::Closed => TellError::Closed(msg),
-            }
-        })
+    try_post(port.call(msg), timeout).map_err(|(refused, call)| {
+        let msg = call::message(call);
+        match refused {
+            Refused::Full => TellError::Full(msg),
+            Refused::Closed => TellError::Closed(msg),
+        }
+    })
 }
 
 #[inline]

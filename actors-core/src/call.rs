@@ -1,15 +1,18 @@
 //! `Ask` and `Reply`: an ask before and after it is posted.
+mod watch;
+mod special;
+
 use crate::blocking;
 use crate::cell::Cell;
-use crate::circle;
-use crate::error::{AskError, DeadlockPath};
+use crate::error::AskError;
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{
-    Abandoned, Call, Deadline, Displaced, InLine, Pending, Refused, Turn, Wait, Waits, current,
-    outside,
+    Abandoned, Call, Deadline, Displaced, Kept, Packed, Pending, Refused, current_actor, outside,
 };
 use crate::panics::Panic;
 use crate::promise::{GivenUp, Promise, Promised, promise};
+pub(crate) use special::Routed;
+use special::Special;
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -19,7 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+pub(crate) use watch::Watch;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -56,44 +59,14 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// # }
 /// ```
 #[must_use = "nothing is sent until the ask is awaited or posted"]
-pub struct Ask<'a, R> {
-    stage: Stage<'a, R>,
-    timeout: Limit,
-    watch: Watch,
-}
+pub struct Ask<'a, R>(Stage<'a, R>);
 
-/// How long an ask may take, in nanoseconds and one more; 0 for any time.
-///
-/// One word as those beside it are: copying what is half a word long stalls the processor.
-#[derive(Clone, Copy, Default)]
-struct Limit(u64);
-
-impl Limit {
-    fn of(limit: Duration) -> Self {
-        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Self(nanos.saturating_add(1))
-    }
-
-    fn is_some(self) -> bool {
-        self.0 != 0
-    }
-
-    /// The limit, once.
-    fn take(&mut self) -> Option<Duration> {
-        let nanos = mem::take(&mut self.0).checked_sub(1)?;
-        Some(Duration::from_nanos(nanos))
-    }
-}
-
+/// Two words, so that it is passed about in registers: copying a longer one that was just written
+/// stalls the processor, once for each ask.
 enum Stage<'a, R> {
-    Draft(Call<'a, R, Cell>),
-    /// The mailbox is full: waits for room.
-    Room(Call<'a, R, Cell>, BoxFuture<'a, Result<(), Refused>>),
-    /// `None`: its result was taken.
-    Posted(Option<Pending<R>>),
-    Value(Result<R, AskError>),
-    Future(BoxFuture<'static, Result<R, AskError>>),
-    Routed(Box<dyn Routed<R>>),
+    Draft(Packed<'a, R, Cell>),
+    Posted(Pending<R>),
+    Special(Kept<Special<'a, R>>),
     Over,
 }
 
@@ -103,48 +76,51 @@ const OVER: &str = "an ask was polled after it was ready";
 enum Sent {
     /// Nothing: its waker will be called.
     Waits,
-    /// The posted ask: it may be answered, or has a timer to be set.
+    /// The posted ask, which may be answered.
     Posted,
-    /// The room that it waits for.
-    Room,
-}
-
-/// An ask whose actor is chosen when it is sent.
-pub(crate) trait Routed<R>: Send {
-    /// Sends it now, as [`Ask::post`].
-    fn post(self: Box<Self>, timeout: Option<Duration>) -> Result<Reply<R>, AskError>;
-
-    /// Sends it when polled, and waits, as awaiting an [`Ask`].
-    fn ask(self: Box<Self>, timeout: Option<Duration>) -> BoxFuture<'static, Result<R, AskError>>;
+    /// What became of it instead.
+    Special,
 }
 
 // The parts are moved about freely; the futures among them are boxed.
 impl<R> Unpin for Ask<'_, R> {}
 
 impl<'a, R: Send + 'static> Ask<'a, R> {
+    #[inline]
     pub(crate) fn new(call: Call<'a, R, Cell>) -> Self {
-        Self::at(Stage::Draft(call))
+        Self(Stage::Draft(call.pack()))
     }
 
     /// An ask that is answered already.
     pub fn ready(result: Result<R, AskError>) -> Self {
-        Self::at(Stage::Value(result))
+        Self::at(special::Stage::Value(result))
     }
 
     /// An ask that the future answers. It runs when the ask is polled, and is dropped with it.
     pub fn from_future(future: impl Future<Output = Result<R, AskError>> + Send + 'static) -> Self {
-        Self::at(Stage::Future(Box::pin(future)))
+        Self::at(special::Stage::Future(Box::pin(future)))
     }
 
     pub(crate) fn routed(routed: impl Routed<R> + 'static) -> Self {
-        Self::at(Stage::Routed(Box::new(routed)))
+        Self::at(special::Stage::Routed(Box::new(routed)))
     }
 
-    fn at(stage: Stage<'a, R>) -> Self {
-        Self {
-            stage,
-            timeout: Limit::default(),
-            watch: Watch::default(),
+    fn at(stage: special::Stage<'a, R>) -> Self {
+        Self(Stage::Special(Kept::new(Special::at(stage))))
+    }
+
+    /// The same ask, whatever it is, as a special one.
+    fn special(&mut self) -> &mut Special<'a, R> {
+        if !matches!(self.0, Stage::Special(_)) {
+            *self = Self::at(match mem::replace(&mut self.0, Stage::Over) {
+                Stage::Draft(draft) => special::Stage::Draft(draft.unpack()),
+                Stage::Posted(pending) => special::Stage::Posted(pending),
+                Stage::Special(_) | Stage::Over => special::Stage::Over,
+            });
+        }
+        match &mut self.0 {
+            Stage::Special(special) => special,
+            _ => unreachable!("made above"),
         }
     }
 
@@ -156,7 +132,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// and that the asks made by the handler inherit. The time is tokio's, so a test that has
     /// paused it drives it.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Limit::of(limit);
+        self.special().set_timeout(limit);
         self
     }
 
@@ -170,23 +146,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// An ask made [from a future](Self::from_future) is posted without effect: the future runs
     /// when the reply is polled.
     pub fn post(mut self) -> Result<Reply<R>, AskError> {
-        if let Stage::Draft(call) | Stage::Room(call, _) = &mut self.stage {
-            self.watch.over();
-            address(call, &mut self.timeout, &mut self.watch)?;
-        }
-        match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Draft(call) | Stage::Room(call, _) => {
-                self.stage = Stage::Draft(call);
-                self.offer().map_err(|(refused, _)| match refused {
-                    Refused::Full => AskError::Full,
-                    Refused::Closed => AskError::Closed,
-                })
-            }
-            Stage::Posted(Some(pending)) => Ok(self.reply(Posted::Pending(pending))),
-            Stage::Value(result) => Ok(self.reply(Posted::Done(result))),
-            Stage::Future(future) => Ok(self.reply(Posted::Future(future))),
-            Stage::Routed(routed) => routed.post(self.timeout.take()),
-            Stage::Posted(None) | Stage::Over => Err(AskError::Closed),
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Draft(draft) => Special::at(special::Stage::Draft(draft.unpack())).post(),
+            Stage::Posted(pending) => Special::at(special::Stage::Posted(pending)).post(),
+            Stage::Special(mut special) => special.post(),
+            Stage::Over => Err(AskError::Closed),
         }
     }
 
@@ -202,170 +166,12 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         let deadline = std::cell::Cell::new(Deadline::NONE);
         let ask = poll_fn(|cx| {
             let polled = Pin::new(&mut self).poll(cx);
-            deadline.set(self.watch.deadline);
+            if let Stage::Special(special) = &self.0 {
+                deadline.set(special.deadline());
+            }
             polled
         });
         blocking::block_on_until(ask, || deadline.get().time())
-    }
-
-    /// Posts a new ask, or gives the call back.
-    pub(crate) fn try_post(
-        mut self,
-        timeout: Option<Duration>,
-    ) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
-        if let Stage::Draft(call) = &mut self.stage {
-            self.watch.begin(call.tx().queue().actor());
-            self.watch.give_up_after(timeout);
-            self.watch.write_on(call);
-        }
-        self.offer()
-    }
-
-    fn offer(mut self) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
-        let Stage::Draft(call) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("only drafts are posted");
-        };
-        let tx = call.tx();
-        let (pending, displaced) = call.offer()?;
-        if let Some(displaced) = displaced {
-            overflow(tx.beside(), displaced);
-        }
-        Ok(self.reply(Posted::Pending(pending)))
-    }
-
-    fn reply(&mut self, stage: Posted<R, AskError>) -> Reply<R> {
-        Reply {
-            stage,
-            watch: mem::take(&mut self.watch),
-        }
-    }
-
-    #[inline]
-    fn poll_draft(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        match self.send(cx)? {
-            Sent::Waits => Poll::Pending,
-            Sent::Posted => self.poll_posted(cx),
-            Sent::Room => self.poll_room(cx),
-        }
-    }
-
-    /// Sends a draft, and says what to look at next. After an error that gives it back, it is a draft
-    /// still.
-    #[inline]
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, AskError> {
-        let Stage::Draft(call) = &mut self.stage else {
-            unreachable!("called with a draft");
-        };
-        address(call, &mut self.timeout, &mut self.watch)?;
-        self.watch.wait().map_err(deadlock)?;
-        // Something else lies there at the end, unless a waker panics: then there is nothing to poll.
-        let mut call = call.take();
-        if call.draft().is_inline() {
-            call = match call.try_run() {
-                Ok(pending) => {
-                    self.stage = Stage::Posted(Some(pending));
-                    // It is answered by now, or this leaves the waker there.
-                    return Ok(Sent::Posted);
-                }
-                Err(call) => call,
-            };
-        }
-        call.set_waker(cx.waker());
-        match call.try_post() {
-            Ok(pending) => Ok(self.posted(pending)),
-            Err((Refused::Closed, call)) => {
-                self.stage = Stage::Draft(call);
-                Err(AskError::Closed)
-            }
-            Err((Refused::Full, call)) => self.wait_for_room(call),
-        }
-    }
-
-    #[cold]
-    fn wait_for_room(&mut self, call: Call<'a, R, Cell>) -> Result<Sent, AskError> {
-        let place = call.tx().queue().line_up();
-        self.watch.wait_for_room(&place).map_err(deadlock)?;
-        let room = Box::pin(call.tx().queue().room(place));
-        self.stage = Stage::Room(call, room);
-        Ok(Sent::Room)
-    }
-
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Room(_, room) = &mut self.stage else {
-            unreachable!("called with an ask that waits for room");
-        };
-        match room.as_mut().poll(cx) {
-            Poll::Ready(Ok(())) => match self.watch.wait() {
-                Ok(()) => self.post_in_room(cx),
-                Err(path) => {
-                    if let Stage::Room(call, _) = &self.stage {
-                        call.tx().queue().give_back();
-                    }
-                    Poll::Ready(Err(deadlock(path)))
-                }
-            },
-            Poll::Ready(Err(_)) => Poll::Ready(Err(AskError::Closed)),
-            Poll::Pending => self.watch.poll_timer(cx).map(|()| {
-                Err(AskError::TimedOut {
-                    may_have_run: false,
-                })
-            }),
-        }
-    }
-
-    /// Posts the ask, for which room was taken.
-    fn post_in_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Room(mut call, _) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("called with an ask that waited for room");
-        };
-        call.set_waker(cx.waker());
-        match call.post() {
-            Ok(pending) => match self.posted(pending) {
-                Sent::Posted => self.poll_posted(cx),
-                Sent::Waits | Sent::Room => Poll::Pending,
-            },
-            Err(call) => {
-                self.stage = Stage::Draft(call);
-                Poll::Ready(Err(AskError::Closed))
-            }
-        }
-    }
-
-    #[inline]
-    fn posted(&mut self, pending: Pending<R>) -> Sent {
-        self.stage = Stage::Posted(Some(pending));
-        if self.watch.deadline.is_some() {
-            // To set the timer.
-            return Sent::Posted;
-        }
-        Sent::Waits
-    }
-
-    #[inline]
-    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        if self.pending().as_mut().expect(OVER).poll(cx.waker()) {
-            self.watch.over();
-            return Poll::Ready(self.take_pending().take());
-        }
-        if self.watch.poll_timer(cx).is_pending() {
-            return Poll::Pending;
-        }
-        let pending = self.take_pending();
-        Poll::Ready(self.watch.result(pending))
-    }
-
-    #[inline]
-    fn pending(&mut self) -> &mut Option<Pending<R>> {
-        match &mut self.stage {
-            Stage::Posted(pending) => pending,
-            _ => unreachable!("called with an ask that was posted"),
-        }
-    }
-
-    /// The stage stays where it lies: to copy it right after it was written stalls the processor.
-    #[inline]
-    fn take_pending(&mut self) -> Pending<R> {
-        self.pending().take().expect(OVER)
     }
 
     /// As polling one that goes to an actor; but one that was not accepted, since the actor has
@@ -374,105 +180,98 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<R, AskError>, M>> {
-        let polled = match &self.stage {
-            Stage::Draft(_) => self.poll_draft(cx),
-            Stage::Room(..) => self.poll_room(cx),
-            _ => return Pin::new(self).poll(cx).map(Ok),
+        if let Stage::Draft(_) = &self.0 {
+            match self.send(cx) {
+                Ok(Sent::Waits) => return Poll::Pending,
+                Ok(Sent::Posted | Sent::Special) => {}
+                Err(call) => return Poll::Ready(Err(message(call))),
+            }
+        }
+        match &mut self.0 {
+            Stage::Special(special) => special.poll_or_message(cx),
+            _ => self.poll_posted(cx).map(Ok),
+        }
+    }
+
+    /// Sends a draft; or gives it back, where the actor stops.
+    #[inline]
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, Call<'a, R, Cell>> {
+        if current_actor() != 0 {
+            self.special();
+            return Ok(Sent::Special);
+        }
+        let Stage::Draft(draft) = mem::replace(&mut self.0, Stage::Over) else {
+            unreachable!("called with a draft");
         };
-        let Poll::Ready(result) = polled else {
+        let mut call = draft.unpack();
+        if call.draft().is_inline() {
+            call = match call.try_run() {
+                Ok(pending) => {
+                    self.0 = Stage::Posted(pending);
+                    // It is answered by now, or this leaves the waker there.
+                    return Ok(Sent::Posted);
+                }
+                Err(call) => call,
+            };
+        }
+        call.set_waker(cx.waker());
+        match call.try_post() {
+            Ok(pending) => {
+                self.0 = Stage::Posted(pending);
+                Ok(Sent::Waits)
+            }
+            Err((Refused::Closed, call)) => Err(call),
+            Err((Refused::Full, call)) => {
+                // It looks once more, and then waits for room.
+                *self = Self::at(special::Stage::Draft(call));
+                Ok(Sent::Special)
+            }
+        }
+    }
+
+    #[inline]
+    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Posted(pending) = &mut self.0 else {
+            panic!("{OVER}");
+        };
+        if !pending.poll(cx.waker()) {
             return Poll::Pending;
+        }
+        let Stage::Posted(pending) = mem::replace(&mut self.0, Stage::Over) else {
+            unreachable!("looked at above");
         };
-        if matches!(result, Err(AskError::Closed)) {
-            if let Stage::Draft(call) | Stage::Room(call, _) =
-                mem::replace(&mut self.stage, Stage::Over)
-            {
-                self.watch.over();
-                let message = call.into_message();
-                return Poll::Ready(Err(message.expect("the ask was made from an `M`")));
-            }
-        }
-        self.end(result).map(Ok)
-    }
-
-    /// Chooses the actor.
-    #[cold]
-    fn poll_routed(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("called with an ask that is routed");
-        };
-        let mut timeout = self.timeout;
-        if tokio::runtime::Handle::try_current().is_ok() {
-            // The ask at the actor keeps the time. Without a runtime it has no timer, and the
-            // thread that waits looks at the clock for this one.
-            self.timeout = Limit::default();
-        }
-        self.stage = Stage::Future(routed.ask(timeout.take()));
-        self.poll_future(cx)
-    }
-
-    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Future(future) = &mut self.stage else {
-            unreachable!("called with a future");
-        };
-        if let Some(limit) = self.timeout.take() {
-            self.watch.deadline = Instant::now()
-                .checked_add(limit)
-                .map_or(Deadline::NONE, Deadline::at);
-        }
-        match future.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => {
-                let timed_out = self.watch.poll_timer(cx);
-                timed_out.map(|()| Err(AskError::TimedOut { may_have_run: true }))
-            }
-        }
-    }
-
-    #[cold]
-    fn take_value(&mut self) -> Result<R, AskError> {
-        match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Value(result) => result,
-            _ => panic!("{OVER}"),
-        }
-    }
-
-    /// Ends without an answer from the actor.
-    #[cold]
-    fn end(&mut self, result: Result<R, AskError>) -> Poll<Result<R, AskError>> {
-        self.stage = Stage::Over;
-        self.watch.over();
-        Poll::Ready(result)
+        Poll::Ready(pending.take())
     }
 }
 
-fn deadlock(path: DeadlockPath) -> AskError {
-    AskError::Deadlock {
-        path,
-        may_have_run: false,
-    }
+/// Posts an ask without waiting, or gives it back.
+pub(crate) fn try_post<'a, R: Send + 'static>(
+    mut call: Call<'a, R, Cell>,
+    timeout: Option<Duration>,
+) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
+    let mut watch = Watch::of(call.tx().queue().actor());
+    watch.give_up_after(timeout);
+    watch.write_on(&mut call);
+    offer(call, watch)
 }
 
-/// Settles the deadline, and writes it and the asker on the message.
-#[inline]
-fn address<R>(
-    call: &mut Call<'_, R, Cell>,
-    timeout: &mut Limit,
-    watch: &mut Watch,
-) -> Result<(), AskError> {
-    let inherited = watch.begin(call.tx().queue().actor());
-    if watch.waits.is_none() && !timeout.is_some() {
-        return Ok(());
+fn offer<'a, R: Send + 'static>(
+    call: Call<'a, R, Cell>,
+    watch: Watch,
+) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
+    let tx = call.tx();
+    let (pending, displaced) = call.offer()?;
+    if let Some(displaced) = displaced {
+        overflow(tx.beside(), displaced);
     }
-    if inherited.time().is_some_and(|time| time <= Instant::now()) {
-        return Err(AskError::TimedOut {
-            may_have_run: false,
-        });
-    }
-    if let Some(limit) = timeout.take() {
-        watch.give_up_after(Some(limit));
-    }
-    watch.write_on(call);
-    Ok(())
+    let stage = Posted::Pending(pending);
+    Ok(Reply { stage, watch })
+}
+
+/// The message of an ask that was not accepted.
+pub(crate) fn message<R, M: 'static>(call: Call<'_, R, Cell>) -> M {
+    let message = call.into_message();
+    message.expect("the ask was made from an `M`")
 }
 
 impl<R: Send + 'static> Future for Ask<'_, R> {
@@ -483,25 +282,16 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
     /// When polled again after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Each stage is polled where it lies: moving it out and back stalls the processor, which
-        // takes longer than the rest.
-        let this = &mut *self;
-        let polled = match &this.stage {
-            Stage::Posted(_) => return this.poll_posted(cx),
-            Stage::Draft(_) => match this.send(cx) {
+        if let Stage::Draft(_) = &self.0 {
+            match self.send(cx) {
                 Ok(Sent::Waits) => return Poll::Pending,
-                Ok(Sent::Posted) => return this.poll_posted(cx),
-                Ok(Sent::Room) => this.poll_room(cx),
-                Err(error) => Poll::Ready(Err(error)),
-            },
-            Stage::Room(..) => this.poll_room(cx),
-            Stage::Future(_) => this.poll_future(cx),
-            Stage::Routed(_) => this.poll_routed(cx),
-            Stage::Value(_) | Stage::Over => return Poll::Ready(this.take_value()),
-        };
-        match polled {
-            Poll::Ready(result) => this.end(result),
-            Poll::Pending => Poll::Pending,
+                Ok(Sent::Posted | Sent::Special) => {}
+                Err(_) => return Poll::Ready(Err(AskError::Closed)),
+            }
+        }
+        match &mut self.0 {
+            Stage::Special(special) => special.poll(cx),
+            _ => self.poll_posted(cx),
         }
     }
 }
@@ -785,176 +575,6 @@ impl<R, E> fmt::Debug for Reply<R, E> {
         f.debug_struct("Reply")
             .field("state", &state)
             .finish_non_exhaustive()
-    }
-}
-
-/// What goes on while an ask waits: its timer, and the note that an actor waits for another.
-#[derive(Default)]
-pub(crate) struct Watch {
-    target: u64,
-    /// The waits of the actor that asks, if it is one, and its key for this one.
-    waits: Option<Arc<Waits>>,
-    key: u64,
-    deadline: Deadline,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Watch {
-    /// For a wait for the actor with this number.
-    pub(crate) fn of(target: u64) -> Self {
-        let mut watch = Self::default();
-        watch.begin(target);
-        watch
-    }
-
-    /// For a reply that nobody in a handler waits for.
-    fn of_outside(target: u64) -> Self {
-        Self {
-            target,
-            waits: None,
-            key: 0,
-            deadline: Deadline::NONE,
-            timer: None,
-        }
-    }
-
-    /// Settles who asks whom. Gives the deadline that the asker has itself.
-    fn begin(&mut self, target: u64) -> Deadline {
-        self.target = target;
-        current(|turn| {
-            let Some(turn) = turn else {
-                return Deadline::NONE;
-            };
-            self.ask_as(turn);
-            self.deadline = self.deadline.min(turn.deadline());
-            turn.deadline()
-        })
-    }
-
-    fn ask_as(&mut self, me: &Turn) {
-        let waits = me.waits();
-        self.key = waits.new_key();
-        self.waits = Some(Arc::clone(waits));
-    }
-
-    /// Sets the deadline, unless an earlier one is set.
-    fn give_up_after(&mut self, limit: Option<Duration>) {
-        if let Some(time) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
-            self.deadline = self.deadline.min(Deadline::at(time));
-        }
-    }
-
-    fn write_on<R>(&self, call: &mut Call<'_, R, Cell>) {
-        call.draft()
-            .address(self.waits.clone(), self.key, self.deadline);
-    }
-
-    /// Notes, inside of a handler, that its actor waits for the target to answer.
-    ///
-    /// # Errors
-    ///
-    /// The circle that this closes, if it does; then nothing is noted.
-    #[inline]
-    pub(crate) fn wait(&mut self) -> Result<(), DeadlockPath> {
-        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, 0)))
-    }
-
-    /// The same for room in the target's mailbox, at this place in the line.
-    pub(crate) fn wait_for_room(&mut self, place: &InLine<'_>) -> Result<(), DeadlockPath> {
-        current(|me| me.map_or(Ok(()), |me| self.wait_as(me, place.ticket())))
-    }
-
-    fn wait_as(&mut self, me: &Turn, ticket: u64) -> Result<(), DeadlockPath> {
-        if self
-            .waits
-            .as_ref()
-            .is_none_or(|waits| waits.actor() != me.actor())
-        {
-            // Carried here from elsewhere.
-            self.over();
-            self.ask_as(me);
-        }
-        let waits = me.waits();
-        let target = waits.answers(self.key, self.target);
-        let wait = Wait {
-            key: self.key,
-            target: self.target,
-            ticket,
-        };
-        if waits.is_noted(self.key) {
-            // Noted before, and looked at then; or what it waits for is another thing now.
-            if waits.all().contains(&Wait { target, ..wait }) {
-                return Ok(());
-            }
-            waits.strike_out(self.key);
-        }
-        waits.note(wait);
-        match circle::find(me.actor(), target) {
-            None => Ok(()),
-            Some(path) => {
-                self.over();
-                Err(path)
-            }
-        }
-    }
-
-    /// The wait has ended.
-    #[inline]
-    fn over(&mut self) {
-        if let Some(waits) = self.waits.take() {
-            waits.strike_out(self.key);
-        }
-    }
-
-    /// What has become of an ask that has a result, or that has waited long enough.
-    #[cold]
-    fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
-        self.over();
-        if pending.is_ready() {
-            return pending.take();
-        }
-        match pending.abandon() {
-            Abandoned::Done(result) => result,
-            Abandoned::Withdrawn => Err(AskError::TimedOut {
-                may_have_run: false,
-            }),
-            Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
-        }
-    }
-
-    /// Ready when the deadline has passed.
-    #[inline]
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.deadline.is_some() {
-            return Poll::Pending;
-        }
-        let Some(time) = self.deadline.time() else {
-            return Poll::Pending;
-        };
-        if time <= Instant::now() {
-            return Poll::Ready(());
-        }
-        let timer = match &mut self.timer {
-            Some(timer) => timer,
-            timer => {
-                let Some(timers) = blocking::timers() else {
-                    return Poll::Pending;
-                };
-                let _entered = timers.enter();
-                timer.insert(Box::pin(tokio::time::sleep_until(time)))
-            }
-        };
-        if timer.deadline() != time {
-            timer.as_mut().reset(time);
-        }
-        timer.as_mut().poll(cx)
-    }
-}
-
-impl Drop for Watch {
-    #[inline]
-    fn drop(&mut self) {
-        self.over();
     }
 }
 

@@ -22,6 +22,7 @@ mod sync;
 mod lock;
 mod surplus;
 mod spare;
+mod kept;
 mod once;
 mod waits;
 mod turn;
@@ -51,8 +52,9 @@ pub use drain::{AnyThread, OneThread};
 pub(crate) use drain::{End, Hook, WATCHERS};
 pub(crate) use handle::Seal;
 pub(crate) use handle::{
-    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Rx, Threads, Tx, WeakTx, mailbox,
+    AnyTx, Call, Displaced, Keep, OwnedPort, Packed, Port, Rx, Threads, Tx, WeakTx, mailbox,
 };
+pub(crate) use kept::Kept;
 pub(crate) use lock::Lock;
 pub(crate) use once::OnceBox;
 pub use queue::MailboxStats;

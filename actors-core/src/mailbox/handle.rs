@@ -19,7 +19,7 @@ use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
 use std::iter;
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, Waker};
 
 /// What both ends share: the queue, and what the user of the mailbox keeps beside it.
@@ -486,10 +486,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
         if self.inline {
             draft.set_inline();
         }
-        Call {
-            tx: self.tx,
-            draft: Some(draft),
-        }
+        Call { tx: self.tx, draft }
     }
 }
 
@@ -528,13 +525,10 @@ impl<M, R, X> Clone for OwnedPort<M, R, X> {
     }
 }
 
-const NOT_TAKEN: &str = "an ask that was taken away is not used";
-
 /// An ask that was not posted yet, and the mailbox that it is for.
 pub(crate) struct Call<'a, R, X> {
     tx: &'a AnyTx<X>,
-    /// There until it is taken.
-    draft: Option<Draft<R>>,
+    draft: Draft<R>,
 }
 
 impl<'a, R, X> Call<'a, R, X> {
@@ -542,18 +536,9 @@ impl<'a, R, X> Call<'a, R, X> {
         self.tx
     }
 
-    /// Takes the ask away and leaves nothing of it. Word by word: copying both at once, just after
-    /// they were written, stalls the processor.
     #[inline]
-    pub(crate) fn take(&mut self) -> Self {
-        Self {
-            tx: self.tx,
-            draft: self.draft.take(),
-        }
-    }
-
     pub(crate) fn draft(&mut self) -> &mut Draft<R> {
-        self.draft.as_mut().expect(NOT_TAKEN)
+        &mut self.draft
     }
 
     /// Posts the ask, for which room was taken. Given back if closed.
@@ -575,14 +560,14 @@ impl<'a, R, X> Call<'a, R, X> {
     /// back.
     #[inline]
     pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (mut slot, pending) = draft.split();
+        let tx = self.tx;
+        let (mut slot, pending) = self.draft.split();
         // SAFETY: used up here, or joined below.
         if unsafe { tx.queue().try_run(&raw mut slot) } {
             return Ok(pending);
         }
         // SAFETY: the two halves of one draft, as they were.
-        let draft = Some(unsafe { Draft::join(slot, pending) });
+        let draft = unsafe { Draft::join(slot, pending) };
         Err(Self { tx, draft })
     }
 
@@ -606,13 +591,13 @@ impl<'a, R, X> Call<'a, R, X> {
         self,
         give: impl FnOnce(&Queue, Slot) -> Result<T, (E, Slot)>,
     ) -> Result<(Pending<R>, T), (E, Self)> {
-        let (tx, draft) = (self.tx, self.draft.expect(NOT_TAKEN));
-        let (slot, pending) = draft.split();
+        let tx = self.tx;
+        let (slot, pending) = self.draft.split();
         match give(tx.queue(), slot) {
             Ok(given) => Ok((pending, given)),
             Err((error, slot)) => {
                 // SAFETY: the two halves of one draft, as they were.
-                let draft = Some(unsafe { Draft::join(slot, pending) });
+                let draft = unsafe { Draft::join(slot, pending) };
                 Err((error, Self { tx, draft }))
             }
         }
@@ -626,7 +611,36 @@ impl<'a, R, X> Call<'a, R, X> {
 
     /// The message back; `None` if it is not an `M`.
     pub(crate) fn into_message<M: 'static>(self) -> Option<M> {
-        self.draft?.into_message()
+        self.draft.into_message()
+    }
+
+    /// The same in one word. A waker that was stored is dropped.
+    #[inline]
+    pub(crate) fn pack(self) -> Packed<'a, R, X> {
+        let mut draft = self.draft;
+        draft.set_note(ptr::from_ref(self.tx).cast());
+        Packed {
+            draft,
+            _tx: PhantomData,
+        }
+    }
+}
+
+/// A [`Call`] whose mailbox is noted in the node: one word, and all else by one more look.
+pub(crate) struct Packed<'a, R, X> {
+    draft: Draft<R>,
+    _tx: PhantomData<&'a AnyTx<X>>,
+}
+
+impl<'a, R, X> Packed<'a, R, X> {
+    #[inline]
+    pub(crate) fn unpack(mut self) -> Call<'a, R, X> {
+        // SAFETY: `pack` has noted a `&'a AnyTx<X>`, and nothing was stored since.
+        let tx = unsafe { &*self.draft.note().cast::<AnyTx<X>>() };
+        Call {
+            tx,
+            draft: self.draft,
+        }
     }
 }
 

@@ -99,6 +99,18 @@ impl<R> Draft<R> {
         self.head_mut().is_inline()
     }
 
+    /// Stores an address in place of a waker.
+    #[inline]
+    pub(super) fn set_note(&mut self, note: *const ()) {
+        self.head_mut().set_note(note);
+    }
+
+    /// What was stored so, unless a waker was since.
+    #[inline]
+    pub(super) fn note(&mut self) -> *const () {
+        self.head_mut().note()
+    }
+
     /// Stores the waker of whoever waits for the reply.
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
         self.head_mut().set_waker(waker);

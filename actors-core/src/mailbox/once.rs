@@ -1,8 +1,8 @@
 //! `OnceBox`: what few need, in memory that threads keep.
-use super::spare::Room;
+use super::kept::Kept;
 use super::sync::atomic::{AtomicPtr, Ordering};
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 /// What is made when somebody first needs it, and there from then on. One word until then.
 ///
@@ -36,10 +36,7 @@ impl<T: Send + Sync> OnceBox<T> {
 
     #[cold]
     fn make(&self, value: T) -> &T {
-        let room = Room::<T>::new();
-        // SAFETY: the room is for it.
-        unsafe { room.at().write(value) };
-        let made = room.keep().as_ptr();
+        let made = Kept::new(value).into_raw();
         let first =
             self.made
                 .compare_exchange(ptr::null_mut(), made, Ordering::SeqCst, Ordering::SeqCst);
@@ -47,7 +44,7 @@ impl<T: Send + Sync> OnceBox<T> {
             Ok(_) => made,
             Err(there) => {
                 // SAFETY: made above, and nobody has seen it.
-                unsafe { end(made) };
+                drop(unsafe { Kept::from_raw(made) });
                 there
             }
         };
@@ -66,20 +63,8 @@ impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
         let made = self.made.load(Ordering::Relaxed);
         if !made.is_null() {
-            // SAFETY: made in a room, and nobody has a reference to it any more.
-            unsafe { end(made) };
+            // SAFETY: made by `make`, and nobody has a reference to it any more.
+            drop(unsafe { Kept::from_raw(made) });
         }
-    }
-}
-
-/// Drops it, and gives its room back.
-///
-/// # Safety
-/// It was made in a room that was kept, and is used up here.
-unsafe fn end<T>(made: *mut T) {
-    // SAFETY: by the contract.
-    unsafe {
-        let _room = Room::of(NonNull::new_unchecked(made));
-        made.drop_in_place();
     }
 }

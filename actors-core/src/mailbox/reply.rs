@@ -29,7 +29,7 @@ use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
-use std::task::{RawWakerVTable, Waker};
+use std::task::{RawWaker, RawWakerVTable, Waker};
 use tokio::sync::SetOnce;
 
 /// The actor has given up its ownership, and `out` is written.
@@ -94,7 +94,7 @@ pub(super) struct ReplyCell<R> {
 
 impl<R> ReplyCell<R> {
     pub(super) fn new(vt: &'static NodeVt) -> Self {
-        let (data, vtable) = raw_parts(Waker::noop());
+        let (data, vtable) = note_parts(ptr::null());
         Self {
             head: Head {
                 token: OnceLock::new(),
@@ -120,6 +120,13 @@ fn raw_parts(waker: &Waker) -> RawParts {
     )
 }
 
+/// An address in place of a waker: the parts of one that does nothing.
+fn note_parts(note: *const ()) -> RawParts {
+    static NOTE: RawWakerVTable =
+        RawWakerVTable::new(|note| RawWaker::new(note, &NOTE), |_| (), |_| (), |_| ());
+    (note.cast_mut(), ptr::from_ref(&NOTE).cast_mut())
+}
+
 /// # Safety
 /// `parts` come from [`raw_parts`] of a waker that was forgotten (or of one that holds nothing),
 /// and the caller is the only one to use them up.
@@ -137,8 +144,11 @@ impl Head {
     }
 
     fn store_waker(&self, waker: Waker) {
-        let (data, vtable) = raw_parts(&waker);
+        self.store_words(raw_parts(&waker));
         mem::forget(waker);
+    }
+
+    fn store_words(&self, (data, vtable): RawParts) {
         self.waker_data.store(data, Ordering::Relaxed);
         self.waker_vtable.store(vtable, Ordering::Relaxed);
     }
@@ -182,6 +192,23 @@ impl Head {
         self.store_waker(waker.clone());
         // SAFETY: the node is not shared, so nobody else uses the stored waker up.
         drop(unsafe { waker_from(old) });
+    }
+
+    /// Stores an address in place of a waker, while the node is not shared.
+    #[inline]
+    pub(super) fn set_note(&mut self, note: *const ()) {
+        let old = self.waker_words();
+        self.store_words(note_parts(note));
+        if old.1 != note_parts(note).1 {
+            // SAFETY: the node is not shared, so nobody else uses the stored waker up.
+            drop(unsafe { waker_from(old) });
+        }
+    }
+
+    /// What was stored so, unless a waker was since.
+    #[inline]
+    pub(super) fn note(&mut self) -> *const () {
+        self.waker_data.load(Ordering::Relaxed)
     }
 
     /// Drops the stored waker without waking it.

@@ -1,0 +1,276 @@
+//! `Special`: an ask that needs more than the node of its message.
+use super::watch::Watch;
+use super::{BoxFuture, OVER, Posted, Reply, offer};
+use crate::cell::Cell;
+use crate::error::{AskError, DeadlockPath};
+use crate::mailbox::{Call, Deadline, Pending, Refused};
+use std::mem;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An ask that an actor makes, or that has a timeout, or waits for room, or does not go to one
+/// mailbox.
+pub(super) struct Special<'a, R> {
+    stage: Stage<'a, R>,
+    timeout: Option<Duration>,
+    watch: Watch,
+}
+
+pub(super) enum Stage<'a, R> {
+    Draft(Call<'a, R, Cell>),
+    /// The mailbox is full: waits for room.
+    Room(Call<'a, R, Cell>, BoxFuture<'a, Result<(), Refused>>),
+    Posted(Pending<R>),
+    Value(Result<R, AskError>),
+    Future(BoxFuture<'static, Result<R, AskError>>),
+    Routed(Box<dyn Routed<R>>),
+    Over,
+}
+
+/// An ask whose actor is chosen when it is sent.
+pub(crate) trait Routed<R>: Send {
+    /// Sends it now, as [`Ask::post`](super::Ask::post).
+    fn post(self: Box<Self>, timeout: Option<Duration>) -> Result<Reply<R>, AskError>;
+
+    /// Sends it when polled, and waits, as awaiting an [`Ask`](super::Ask).
+    fn ask(self: Box<Self>, timeout: Option<Duration>) -> BoxFuture<'static, Result<R, AskError>>;
+}
+
+impl<'a, R: Send + 'static> Special<'a, R> {
+    pub(super) fn at(stage: Stage<'a, R>) -> Self {
+        Self {
+            stage,
+            timeout: None,
+            watch: Watch::default(),
+        }
+    }
+
+    pub(super) fn set_timeout(&mut self, limit: Duration) {
+        self.timeout = Some(limit);
+    }
+
+    pub(super) fn deadline(&self) -> Deadline {
+        self.watch.deadline
+    }
+
+    /// As [`Ask::post`](super::Ask::post). It is over then.
+    pub(super) fn post(&mut self) -> Result<Reply<R>, AskError> {
+        let stage = match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Draft(mut call) | Stage::Room(mut call, _) => {
+                self.watch.over();
+                self.address(&mut call)?;
+                return match offer(call, mem::take(&mut self.watch)) {
+                    Ok(reply) => Ok(reply),
+                    Err((Refused::Full, _)) => Err(AskError::Full),
+                    Err((Refused::Closed, _)) => Err(AskError::Closed),
+                };
+            }
+            Stage::Posted(pending) => Posted::Pending(pending),
+            Stage::Value(result) => Posted::Done(result),
+            Stage::Future(future) => Posted::Future(future),
+            Stage::Routed(routed) => return routed.post(self.timeout.take()),
+            Stage::Over => return Err(AskError::Closed),
+        };
+        let watch = mem::take(&mut self.watch);
+        Ok(Reply { stage, watch })
+    }
+
+    /// As polling an [`Ask`](super::Ask).
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let polled = match &self.stage {
+            Stage::Posted(_) => return self.poll_posted(cx),
+            Stage::Draft(_) => self.poll_draft(cx),
+            Stage::Room(..) => self.poll_room(cx),
+            Stage::Future(_) => self.poll_future(cx),
+            Stage::Routed(_) => self.poll_routed(cx),
+            Stage::Value(_) | Stage::Over => self.take_value(),
+        };
+        if polled.is_ready() {
+            self.stage = Stage::Over;
+            self.watch.over();
+        }
+        polled
+    }
+
+    /// The same; but one that was not accepted, since the actor has stopped, gives its message back.
+    pub(super) fn poll_or_message<M: 'static>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<R, AskError>, M>> {
+        let polled = match &self.stage {
+            Stage::Draft(_) => self.poll_draft(cx),
+            Stage::Room(..) => self.poll_room(cx),
+            _ => return self.poll(cx).map(Ok),
+        };
+        let Poll::Ready(result) = polled else {
+            return Poll::Pending;
+        };
+        let stage = mem::replace(&mut self.stage, Stage::Over);
+        self.watch.over();
+        Poll::Ready(match (result, stage) {
+            (Err(AskError::Closed), Stage::Draft(call) | Stage::Room(call, _)) => {
+                Err(super::message(call))
+            }
+            (result, _) => Ok(result),
+        })
+    }
+
+    /// Settles the deadline, and writes it and the asker on the message.
+    fn address(&mut self, call: &mut Call<'a, R, Cell>) -> Result<(), AskError> {
+        let inherited = self.watch.begin(call.tx().queue().actor());
+        if self.watch.waits.is_none() && self.timeout.is_none() {
+            return Ok(());
+        }
+        if inherited.time().is_some_and(|time| time <= Instant::now()) {
+            return Err(AskError::TimedOut {
+                may_have_run: false,
+            });
+        }
+        self.watch.give_up_after(self.timeout.take());
+        self.watch.write_on(call);
+        Ok(())
+    }
+
+    /// Sends it. After an error that gives it back, it is a draft still.
+    fn poll_draft(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Draft(mut call) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with a draft");
+        };
+        self.address(&mut call)?;
+        self.watch.wait().map_err(deadlock)?;
+        if call.draft().is_inline() {
+            call = match call.try_run() {
+                Ok(pending) => return self.poll_new(pending, cx),
+                Err(call) => call,
+            };
+        }
+        call.set_waker(cx.waker());
+        match call.try_post() {
+            Ok(pending) => self.posted(pending, cx),
+            Err((Refused::Closed, call)) => {
+                self.stage = Stage::Draft(call);
+                Poll::Ready(Err(AskError::Closed))
+            }
+            Err((Refused::Full, call)) => {
+                let place = call.tx().queue().line_up();
+                self.watch.wait_for_room(&place).map_err(deadlock)?;
+                let room = Box::pin(call.tx().queue().room(place));
+                self.stage = Stage::Room(call, room);
+                self.poll_room(cx)
+            }
+        }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Room(_, room) = &mut self.stage else {
+            unreachable!("called with an ask that waits for room");
+        };
+        match room.as_mut().poll(cx) {
+            Poll::Ready(Ok(())) => match self.watch.wait() {
+                Ok(()) => self.post_in_room(cx),
+                Err(path) => {
+                    if let Stage::Room(call, _) = &self.stage {
+                        call.tx().queue().give_back();
+                    }
+                    Poll::Ready(Err(deadlock(path)))
+                }
+            },
+            Poll::Ready(Err(_)) => Poll::Ready(Err(AskError::Closed)),
+            Poll::Pending => self.watch.poll_timer(cx).map(|()| {
+                Err(AskError::TimedOut {
+                    may_have_run: false,
+                })
+            }),
+        }
+    }
+
+    /// Posts the ask, for which room was taken.
+    fn post_in_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Room(mut call, _) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with an ask that waited for room");
+        };
+        call.set_waker(cx.waker());
+        match call.post() {
+            Ok(pending) => self.posted(pending, cx),
+            Err(call) => {
+                self.stage = Stage::Draft(call);
+                Poll::Ready(Err(AskError::Closed))
+            }
+        }
+    }
+
+    /// It was posted, with the waker: only its timer is to be set.
+    fn posted(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        if self.watch.deadline.is_some() {
+            return self.poll_new(pending, cx);
+        }
+        self.stage = Stage::Posted(pending);
+        Poll::Pending
+    }
+
+    fn poll_new(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        self.stage = Stage::Posted(pending);
+        self.poll_posted(cx)
+    }
+
+    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Posted(pending) = &mut self.stage else {
+            unreachable!("called with an ask that was posted");
+        };
+        if !pending.poll(cx.waker()) && self.watch.poll_timer(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("looked at above");
+        };
+        Poll::Ready(self.watch.result(pending))
+    }
+
+    /// Chooses the actor.
+    fn poll_routed(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("called with an ask that is routed");
+        };
+        let timeout = self.timeout;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            // The ask at the actor keeps the time. Without a runtime it has no timer, and the
+            // thread that waits looks at the clock for this one.
+            self.timeout = None;
+        }
+        self.stage = Stage::Future(routed.ask(timeout));
+        self.poll_future(cx)
+    }
+
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let Stage::Future(future) = &mut self.stage else {
+            unreachable!("called with a future");
+        };
+        if let Some(limit) = self.timeout.take() {
+            self.watch.deadline = Instant::now()
+                .checked_add(limit)
+                .map_or(Deadline::NONE, Deadline::at);
+        }
+        match future.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => {
+                let timed_out = self.watch.poll_timer(cx);
+                timed_out.map(|()| Err(AskError::TimedOut { may_have_run: true }))
+            }
+        }
+    }
+
+    fn take_value(&mut self) -> Poll<Result<R, AskError>> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Value(result) => Poll::Ready(result),
+            _ => panic!("{OVER}"),
+        }
+    }
+}
+
+fn deadlock(path: DeadlockPath) -> AskError {
+    AskError::Deadlock {
+        path,
+        may_have_run: false,
+    }
+}
