@@ -7,7 +7,7 @@ use crate::cell::Cell;
 use crate::error::AskError;
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{
-    Abandoned, Call, Deadline, Displaced, Kept, Packed, Pending, Refused, current_actor, outside,
+    Abandoned, Call, Deadline, Displaced, Kept, Packed, Pending, Refused, current, outside,
 };
 use crate::panics::Panic;
 use crate::promise::{GivenUp, Promise, Promised, promise};
@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use watch::Timer;
 pub(crate) use watch::Watch;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -66,8 +67,16 @@ pub struct Ask<'a, R>(Stage<'a, R>);
 enum Stage<'a, R> {
     Draft(Packed<'a, R, Cell>),
     Posted(Pending<R>),
+    Timed(Kept<Timed<R>>),
     Special(Kept<Special<'a, R>>),
     Over,
+}
+
+/// A posted ask that has a deadline.
+struct Timed<R> {
+    /// Until its result was taken.
+    pending: Option<Pending<R>>,
+    timer: Timer,
 }
 
 const OVER: &str = "an ask was polled after it was ready";
@@ -76,10 +85,15 @@ const OVER: &str = "an ask was polled after it was ready";
 enum Sent {
     /// Nothing: its waker will be called.
     Waits,
-    /// The posted ask, which may be answered.
-    Posted,
-    /// What became of it instead.
-    Special,
+    /// What became of the ask: it may be answered, has a timer to be set, or waits for room.
+    Stage,
+}
+
+/// Why an ask was not sent.
+enum Unsent<'a, R> {
+    /// The actor stops, and here it is.
+    Closed(Call<'a, R, Cell>),
+    Failed(AskError),
 }
 
 // The parts are moved about freely; the futures among them are boxed.
@@ -109,21 +123,6 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         Self(Stage::Special(Kept::new(Special::at(stage))))
     }
 
-    /// The same ask, whatever it is, as a special one.
-    fn special(&mut self) -> &mut Special<'a, R> {
-        if !matches!(self.0, Stage::Special(_)) {
-            *self = Self::at(match mem::replace(&mut self.0, Stage::Over) {
-                Stage::Draft(draft) => special::Stage::Draft(draft.unpack()),
-                Stage::Posted(pending) => special::Stage::Posted(pending),
-                Stage::Special(_) | Stage::Over => special::Stage::Over,
-            });
-        }
-        match &mut self.0 {
-            Stage::Special(special) => special,
-            _ => unreachable!("made above"),
-        }
-    }
-
     /// Gives up when there is no reply within `limit` of the first poll or of posting, whichever
     /// comes first: the message is withdrawn or its handler told, and the ask ends with
     /// [`AskError::TimedOut`].
@@ -132,7 +131,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// and that the asks made by the handler inherit. The time is tokio's, so a test that has
     /// paused it drives it.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.special().set_timeout(limit);
+        match &mut self.0 {
+            Stage::Draft(draft) => draft.draft().set_limit(limit),
+            Stage::Special(special) => special.set_timeout(limit),
+            Stage::Posted(_) | Stage::Timed(_) | Stage::Over => {}
+        }
         self
     }
 
@@ -147,8 +150,16 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// when the reply is polled.
     pub fn post(mut self) -> Result<Reply<R>, AskError> {
         match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Draft(draft) => Special::at(special::Stage::Draft(draft.unpack())).post(),
-            Stage::Posted(pending) => Special::at(special::Stage::Posted(pending)).post(),
+            Stage::Draft(draft) => {
+                let mut call = draft.unpack();
+                let limit = call.draft().limit();
+                post(call, Watch::default(), limit)
+            }
+            Stage::Posted(pending) => Ok(reply(pending, Watch::default())),
+            Stage::Timed(mut timed) => {
+                let pending = timed.pending.take().ok_or(AskError::Closed)?;
+                Ok(reply(pending, Watch::until(timed.timer.deadline())))
+            }
             Stage::Special(mut special) => special.post(),
             Stage::Over => Err(AskError::Closed),
         }
@@ -166,9 +177,11 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         let deadline = std::cell::Cell::new(Deadline::NONE);
         let ask = poll_fn(|cx| {
             let polled = Pin::new(&mut self).poll(cx);
-            if let Stage::Special(special) = &self.0 {
-                deadline.set(special.deadline());
-            }
+            deadline.set(match &self.0 {
+                Stage::Timed(timed) => timed.timer.deadline(),
+                Stage::Special(special) => special.deadline(),
+                Stage::Draft(_) | Stage::Posted(_) | Stage::Over => Deadline::NONE,
+            });
             polled
         });
         blocking::block_on_until(ask, || deadline.get().time())
@@ -183,33 +196,35 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         if let Stage::Draft(_) = &self.0 {
             match self.send(cx) {
                 Ok(Sent::Waits) => return Poll::Pending,
-                Ok(Sent::Posted | Sent::Special) => {}
-                Err(call) => return Poll::Ready(Err(message(call))),
+                Ok(Sent::Stage) => {}
+                Err(Unsent::Closed(call)) => return Poll::Ready(Err(message(call))),
+                Err(Unsent::Failed(error)) => return Poll::Ready(Ok(Err(error))),
             }
         }
         match &mut self.0 {
             Stage::Special(special) => special.poll_or_message(cx),
-            _ => self.poll_posted(cx).map(Ok),
+            _ => self.poll_sent(cx).map(Ok),
         }
     }
 
-    /// Sends a draft; or gives it back, where the actor stops.
+    /// Sends a draft.
     #[inline]
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, Call<'a, R, Cell>> {
-        if current_actor() != 0 {
-            self.special();
-            return Ok(Sent::Special);
-        }
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, Unsent<'a, R>> {
         let Stage::Draft(draft) = mem::replace(&mut self.0, Stage::Over) else {
             unreachable!("called with a draft");
         };
         let mut call = draft.unpack();
+        let limit = call.draft().limit();
+        let deadline = current(|me| match (me, limit) {
+            (None, None) => Ok(Deadline::NONE),
+            _ => watch::address(&mut call, me, limit).map_err(Unsent::Failed),
+        })?;
         if call.draft().is_inline() {
             call = match call.try_run() {
                 Ok(pending) => {
-                    self.0 = Stage::Posted(pending);
-                    // It is answered by now, or this leaves the waker there.
-                    return Ok(Sent::Posted);
+                    // It is answered by now, or to look at it leaves the waker there.
+                    self.0 = Stage::posted(pending, deadline);
+                    return Ok(Sent::Stage);
                 }
                 Err(call) => call,
             };
@@ -217,41 +232,90 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         call.set_waker(cx.waker());
         match call.try_post() {
             Ok(pending) => {
-                self.0 = Stage::Posted(pending);
-                Ok(Sent::Waits)
+                self.0 = Stage::posted(pending, deadline);
+                Ok(match self.0 {
+                    Stage::Posted(_) => Sent::Waits,
+                    _ => Sent::Stage,
+                })
             }
-            Err((Refused::Closed, call)) => Err(call),
-            Err((Refused::Full, call)) => {
-                // It looks once more, and then waits for room.
-                *self = Self::at(special::Stage::Draft(call));
-                Ok(Sent::Special)
+            Err((refused, mut call)) => {
+                call.draft().end_wait();
+                match refused {
+                    Refused::Closed => Err(Unsent::Closed(call)),
+                    Refused::Full => {
+                        let special = Special::in_line(call, deadline).map_err(Unsent::Failed)?;
+                        self.0 = Stage::Special(Kept::new(special));
+                        Ok(Sent::Stage)
+                    }
+                }
             }
         }
     }
 
     #[inline]
-    fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Posted(pending) = &mut self.0 else {
-            panic!("{OVER}");
-        };
-        if !pending.poll(cx.waker()) {
-            return Poll::Pending;
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        match &mut self.0 {
+            Stage::Posted(pending) => {
+                if !pending.poll(cx.waker()) {
+                    return Poll::Pending;
+                }
+                let Stage::Posted(pending) = mem::replace(&mut self.0, Stage::Over) else {
+                    unreachable!("looked at above");
+                };
+                Poll::Ready(pending.take())
+            }
+            Stage::Timed(timed) => timed.poll(cx),
+            Stage::Special(special) => special.poll(cx),
+            Stage::Draft(_) | Stage::Over => panic!("{OVER}"),
         }
-        let Stage::Posted(pending) = mem::replace(&mut self.0, Stage::Over) else {
-            unreachable!("looked at above");
-        };
-        Poll::Ready(pending.take())
     }
 }
 
-/// Posts an ask without waiting, or gives it back.
+impl<R> Stage<'_, R> {
+    #[inline]
+    fn posted(pending: Pending<R>, deadline: Deadline) -> Self {
+        if deadline.is_some() {
+            Self::Timed(Kept::new(Timed {
+                pending: Some(pending),
+                timer: Timer::new(deadline),
+            }))
+        } else {
+            Self::Posted(pending)
+        }
+    }
+}
+
+impl<R> Timed<R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+        let pending = self.pending.as_mut().expect(OVER);
+        if !pending.poll(cx.waker()) && self.timer.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let pending = self.pending.take().expect("looked at above");
+        Poll::Ready(watch::result(pending))
+    }
+}
+
+/// Posts an ask without waiting.
+fn post<'a, R: Send + 'static>(
+    mut call: Call<'a, R, Cell>,
+    mut watch: Watch,
+    limit: Option<Duration>,
+) -> Result<Reply<R>, AskError> {
+    watch.address(&mut call, limit)?;
+    offer(call, watch).map_err(|(refused, _)| match refused {
+        Refused::Full => AskError::Full,
+        Refused::Closed => AskError::Closed,
+    })
+}
+
+/// The same, or gives it back. It may be later than the deadline that the asker has itself.
 pub(crate) fn try_post<'a, R: Send + 'static>(
     mut call: Call<'a, R, Cell>,
-    timeout: Option<Duration>,
+    limit: Option<Duration>,
 ) -> Result<Reply<R>, (Refused, Call<'a, R, Cell>)> {
-    let mut watch = Watch::of(call.tx().queue().actor());
-    watch.give_up_after(timeout);
-    watch.write_on(&mut call);
+    let mut watch = Watch::default();
+    watch.address_late(&mut call, limit);
     offer(call, watch)
 }
 
@@ -264,8 +328,12 @@ fn offer<'a, R: Send + 'static>(
     if let Some(displaced) = displaced {
         overflow(tx.beside(), displaced);
     }
+    Ok(reply(pending, watch))
+}
+
+fn reply<R>(pending: Pending<R>, watch: Watch) -> Reply<R> {
     let stage = Posted::Pending(pending);
-    Ok(Reply { stage, watch })
+    Reply { stage, watch }
 }
 
 /// The message of an ask that was not accepted.
@@ -285,14 +353,12 @@ impl<R: Send + 'static> Future for Ask<'_, R> {
         if let Stage::Draft(_) = &self.0 {
             match self.send(cx) {
                 Ok(Sent::Waits) => return Poll::Pending,
-                Ok(Sent::Posted | Sent::Special) => {}
-                Err(_) => return Poll::Ready(Err(AskError::Closed)),
+                Ok(Sent::Stage) => {}
+                Err(Unsent::Closed(_)) => return Poll::Ready(Err(AskError::Closed)),
+                Err(Unsent::Failed(error)) => return Poll::Ready(Err(error)),
             }
         }
-        match &mut self.0 {
-            Stage::Special(special) => special.poll(cx),
-            _ => self.poll_posted(cx),
-        }
+        self.poll_sent(cx)
     }
 }
 
@@ -447,7 +513,7 @@ where
                 return result;
             }
         }
-        let deadline = self.watch.deadline;
+        let deadline = self.watch.timer.deadline();
         blocking::block_on_until(self, || deadline.time())
     }
 
@@ -464,7 +530,7 @@ where
         if !blocking::may_block() {
             return Some(Err(AskError::WouldBlock.into()));
         }
-        let deadline = self.watch.deadline;
+        let deadline = self.watch.timer.deadline();
         blocking::block_on_timeout(self, limit, || deadline.time())
     }
 
@@ -512,7 +578,7 @@ where
                 if let Poll::Ready(result) = future.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(E::from));
                 }
-                if this.watch.poll_timer(cx).is_ready() {
+                if this.watch.timer.poll(cx).is_ready() {
                     let timed_out = AskError::TimedOut { may_have_run: true };
                     return Poll::Ready(Err(timed_out.into()));
                 }
@@ -527,7 +593,7 @@ where
                         return Poll::Ready(Err(deadlock.into()));
                     }
                 }
-                if pending.poll(cx.waker()) || this.watch.poll_timer(cx).is_ready() {
+                if pending.poll(cx.waker()) || this.watch.timer.poll(cx).is_ready() {
                     return Poll::Ready(this.watch.result(pending).map_err(E::from));
                 }
                 this.stage = Posted::Pending(pending);
@@ -537,7 +603,7 @@ where
                 if let Some(result) = promised.poll(cx.waker()) {
                     return Poll::Ready(result);
                 }
-                if this.watch.poll_timer(cx).is_pending() {
+                if this.watch.timer.poll(cx).is_pending() {
                     this.stage = Posted::Promised(promised);
                     return Poll::Pending;
                 }

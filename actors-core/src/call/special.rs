@@ -1,16 +1,14 @@
 //! `Special`: an ask that needs more than the node of its message.
-use super::watch::Watch;
-use super::{BoxFuture, OVER, Posted, Reply, offer};
+use super::watch::{Watch, deadlock};
+use super::{BoxFuture, OVER, Posted, Reply, post};
 use crate::cell::Cell;
-use crate::error::{AskError, DeadlockPath};
+use crate::error::AskError;
 use crate::mailbox::{Call, Deadline, Pending, Refused};
 use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// An ask that an actor makes, or that has a timeout, or waits for room, or does not go to one
-/// mailbox.
+/// An ask that waits for room, or has done so, or that does not go to one mailbox.
 pub(super) struct Special<'a, R> {
     stage: Stage<'a, R>,
     timeout: Option<Duration>,
@@ -18,8 +16,7 @@ pub(super) struct Special<'a, R> {
 }
 
 pub(super) enum Stage<'a, R> {
-    Draft(Call<'a, R, Cell>),
-    /// The mailbox is full: waits for room.
+    /// The mailbox is full, or has closed since.
     Room(Call<'a, R, Cell>, BoxFuture<'a, Result<(), Refused>>),
     Posted(Pending<R>),
     Value(Result<R, AskError>),
@@ -46,25 +43,37 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         }
     }
 
+    /// One that waits for room, until then.
+    pub(super) fn in_line(
+        mut call: Call<'a, R, Cell>,
+        deadline: Deadline,
+    ) -> Result<Self, AskError> {
+        let mut watch = Watch::until(deadline);
+        watch.address(&mut call, None)?;
+        let place = call.tx().queue().line_up();
+        watch.wait_for_room(&place).map_err(deadlock)?;
+        let room = Box::pin(call.tx().queue().room(place));
+        Ok(Self {
+            stage: Stage::Room(call, room),
+            timeout: None,
+            watch,
+        })
+    }
+
     pub(super) fn set_timeout(&mut self, limit: Duration) {
         self.timeout = Some(limit);
     }
 
     pub(super) fn deadline(&self) -> Deadline {
-        self.watch.deadline
+        self.watch.timer.deadline()
     }
 
     /// As [`Ask::post`](super::Ask::post). It is over then.
     pub(super) fn post(&mut self) -> Result<Reply<R>, AskError> {
         let stage = match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Draft(mut call) | Stage::Room(mut call, _) => {
+            Stage::Room(call, _) => {
                 self.watch.over();
-                self.address(&mut call)?;
-                return match offer(call, mem::take(&mut self.watch)) {
-                    Ok(reply) => Ok(reply),
-                    Err((Refused::Full, _)) => Err(AskError::Full),
-                    Err((Refused::Closed, _)) => Err(AskError::Closed),
-                };
+                return post(call, mem::take(&mut self.watch), None);
             }
             Stage::Posted(pending) => Posted::Pending(pending),
             Stage::Value(result) => Posted::Done(result),
@@ -80,7 +89,6 @@ impl<'a, R: Send + 'static> Special<'a, R> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
         let polled = match &self.stage {
             Stage::Posted(_) => return self.poll_posted(cx),
-            Stage::Draft(_) => self.poll_draft(cx),
             Stage::Room(..) => self.poll_room(cx),
             Stage::Future(_) => self.poll_future(cx),
             Stage::Routed(_) => self.poll_routed(cx),
@@ -98,68 +106,17 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<R, AskError>, M>> {
-        let polled = match &self.stage {
-            Stage::Draft(_) => self.poll_draft(cx),
-            Stage::Room(..) => self.poll_room(cx),
-            _ => return self.poll(cx).map(Ok),
+        let Stage::Room(..) = &self.stage else {
+            return self.poll(cx).map(Ok);
         };
-        let Poll::Ready(result) = polled else {
+        let Poll::Ready(result) = self.poll_room(cx) else {
             return Poll::Pending;
         };
-        let stage = mem::replace(&mut self.stage, Stage::Over);
         self.watch.over();
-        Poll::Ready(match (result, stage) {
-            (Err(AskError::Closed), Stage::Draft(call) | Stage::Room(call, _)) => {
-                Err(super::message(call))
-            }
+        Poll::Ready(match (result, mem::replace(&mut self.stage, Stage::Over)) {
+            (Err(AskError::Closed), Stage::Room(call, _)) => Err(super::message(call)),
             (result, _) => Ok(result),
         })
-    }
-
-    /// Settles the deadline, and writes it and the asker on the message.
-    fn address(&mut self, call: &mut Call<'a, R, Cell>) -> Result<(), AskError> {
-        let inherited = self.watch.begin(call.tx().queue().actor());
-        if self.watch.waits.is_none() && self.timeout.is_none() {
-            return Ok(());
-        }
-        if inherited.time().is_some_and(|time| time <= Instant::now()) {
-            return Err(AskError::TimedOut {
-                may_have_run: false,
-            });
-        }
-        self.watch.give_up_after(self.timeout.take());
-        self.watch.write_on(call);
-        Ok(())
-    }
-
-    /// Sends it. After an error that gives it back, it is a draft still.
-    fn poll_draft(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Draft(mut call) = mem::replace(&mut self.stage, Stage::Over) else {
-            unreachable!("called with a draft");
-        };
-        self.address(&mut call)?;
-        self.watch.wait().map_err(deadlock)?;
-        if call.draft().is_inline() {
-            call = match call.try_run() {
-                Ok(pending) => return self.poll_new(pending, cx),
-                Err(call) => call,
-            };
-        }
-        call.set_waker(cx.waker());
-        match call.try_post() {
-            Ok(pending) => self.posted(pending, cx),
-            Err((Refused::Closed, call)) => {
-                self.stage = Stage::Draft(call);
-                Poll::Ready(Err(AskError::Closed))
-            }
-            Err((Refused::Full, call)) => {
-                let place = call.tx().queue().line_up();
-                self.watch.wait_for_room(&place).map_err(deadlock)?;
-                let room = Box::pin(call.tx().queue().room(place));
-                self.stage = Stage::Room(call, room);
-                self.poll_room(cx)
-            }
-        }
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
@@ -177,7 +134,7 @@ impl<'a, R: Send + 'static> Special<'a, R> {
                 }
             },
             Poll::Ready(Err(_)) => Poll::Ready(Err(AskError::Closed)),
-            Poll::Pending => self.watch.poll_timer(cx).map(|()| {
+            Poll::Pending => self.watch.timer.poll(cx).map(|()| {
                 Err(AskError::TimedOut {
                     may_have_run: false,
                 })
@@ -187,38 +144,28 @@ impl<'a, R: Send + 'static> Special<'a, R> {
 
     /// Posts the ask, for which room was taken.
     fn post_in_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let Stage::Room(mut call, _) = mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Room(mut call, room) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("called with an ask that waited for room");
         };
         call.set_waker(cx.waker());
         match call.post() {
-            Ok(pending) => self.posted(pending, cx),
+            Ok(pending) => {
+                self.stage = Stage::Posted(pending);
+                // To set its timer.
+                self.poll_posted(cx)
+            }
             Err(call) => {
-                self.stage = Stage::Draft(call);
+                self.stage = Stage::Room(call, room);
                 Poll::Ready(Err(AskError::Closed))
             }
         }
-    }
-
-    /// It was posted, with the waker: only its timer is to be set.
-    fn posted(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        if self.watch.deadline.is_some() {
-            return self.poll_new(pending, cx);
-        }
-        self.stage = Stage::Posted(pending);
-        Poll::Pending
-    }
-
-    fn poll_new(&mut self, pending: Pending<R>, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        self.stage = Stage::Posted(pending);
-        self.poll_posted(cx)
     }
 
     fn poll_posted(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
         let Stage::Posted(pending) = &mut self.stage else {
             unreachable!("called with an ask that was posted");
         };
-        if !pending.poll(cx.waker()) && self.watch.poll_timer(cx).is_pending() {
+        if !pending.poll(cx.waker()) && self.watch.timer.poll(cx).is_pending() {
             return Poll::Pending;
         }
         let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
@@ -247,14 +194,12 @@ impl<'a, R: Send + 'static> Special<'a, R> {
             unreachable!("called with a future");
         };
         if let Some(limit) = self.timeout.take() {
-            self.watch.deadline = Instant::now()
-                .checked_add(limit)
-                .map_or(Deadline::NONE, Deadline::at);
+            self.watch.give_up_after(Some(limit));
         }
         match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => {
-                let timed_out = self.watch.poll_timer(cx);
+                let timed_out = self.watch.timer.poll(cx);
                 timed_out.map(|()| Err(AskError::TimedOut { may_have_run: true }))
             }
         }
@@ -265,12 +210,5 @@ impl<'a, R: Send + 'static> Special<'a, R> {
             Stage::Value(result) => Poll::Ready(result),
             _ => panic!("{OVER}"),
         }
-    }
-}
-
-fn deadlock(path: DeadlockPath) -> AskError {
-    AskError::Deadlock {
-        path,
-        may_have_run: false,
     }
 }

@@ -11,47 +11,182 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
+/// Writes on a message who asks and until when, and notes that an actor that asks waits for the answer.
+///
+/// # Errors
+///
+/// `TimedOut` when the deadline that the asker has itself has passed, `Deadlock` with the circle that the wait
+/// would close; then nothing is noted.
+pub(super) fn address<R>(
+    call: &mut Call<'_, R, Cell>,
+    me: Option<&Turn>,
+    limit: Option<Duration>,
+) -> Result<Deadline, AskError> {
+    let deadline = deadline(me, limit)?;
+    let Some(me) = me else {
+        call.draft().address(None, 0, deadline);
+        return Ok(deadline);
+    };
+    let other = call.tx().queue().turn();
+    let waits = me.waits();
+    let wait = Wait {
+        key: waits.new_key(),
+        target: other.actor(),
+        ticket: 0,
+    };
+    let asker = Some(Arc::clone(waits));
+    call.draft().address(asker, wait.key, deadline);
+    waits.note(wait);
+    // Mostly the other waits for nobody, and there is nothing to follow.
+    if wait.target == me.actor() || other.waits_if_any().is_some_and(|all| !all.is_empty()) {
+        if let Some(path) = circle::find(me.actor(), wait.target) {
+            waits.strike_out(wait.key);
+            return Err(deadlock(path));
+        }
+    }
+    Ok(deadline)
+}
+
+/// Until when an ask is to be answered: what the asker has itself, or sooner.
+fn deadline(me: Option<&Turn>, limit: Option<Duration>) -> Result<Deadline, AskError> {
+    let inherited = me.map_or(Deadline::NONE, Turn::deadline);
+    if limit.is_none() && !inherited.is_some() {
+        return Ok(Deadline::NONE);
+    }
+    let now = Instant::now();
+    if inherited.time().is_some_and(|time| time <= now) {
+        return Err(AskError::TimedOut {
+            may_have_run: false,
+        });
+    }
+    let own = limit.and_then(|limit| now.checked_add(limit));
+    Ok(own.map_or(inherited, |own| Deadline::at(own).min(inherited)))
+}
+
+pub(super) fn deadlock(path: DeadlockPath) -> AskError {
+    AskError::Deadlock {
+        path,
+        may_have_run: false,
+    }
+}
+
+/// The timer of an ask.
+#[derive(Default)]
+pub(super) struct Timer {
+    deadline: Deadline,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    pub(super) fn new(deadline: Deadline) -> Self {
+        let sleep = None;
+        Self { deadline, sleep }
+    }
+
+    pub(super) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Ready when the deadline has passed.
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.deadline.is_some() {
+            return Poll::Pending;
+        }
+        let Some(time) = self.deadline.time() else {
+            return Poll::Pending;
+        };
+        if time <= Instant::now() {
+            return Poll::Ready(());
+        }
+        let sleep = match &mut self.sleep {
+            Some(sleep) => sleep,
+            sleep => {
+                let Some(timers) = blocking::timers() else {
+                    return Poll::Pending;
+                };
+                let _entered = timers.enter();
+                sleep.insert(Box::pin(tokio::time::sleep_until(time)))
+            }
+        };
+        if sleep.deadline() != time {
+            sleep.as_mut().reset(time);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
 /// What goes on while an ask waits: its timer, and the note that an actor waits for another.
 #[derive(Default)]
 pub(crate) struct Watch {
     target: u64,
     /// The waits of the actor that asks, if it is one, and its key for this one.
-    pub(super) waits: Option<Arc<Waits>>,
+    waits: Option<Arc<Waits>>,
     key: u64,
-    pub(super) deadline: Deadline,
-    timer: Option<Pin<Box<Sleep>>>,
+    pub(super) timer: Timer,
 }
 
 impl Watch {
     /// For a wait for the actor with this number.
     pub(crate) fn of(target: u64) -> Self {
         let mut watch = Self::default();
-        watch.begin(target);
+        current(|me| watch.begin(target, me));
+        watch
+    }
+
+    /// For a wait that nobody in a handler begins, until then.
+    pub(super) fn until(deadline: Deadline) -> Self {
+        let mut watch = Self::default();
+        watch.timer.deadline = deadline;
         watch
     }
 
     /// For a reply that nobody in a handler waits for.
     pub(super) fn of_outside(target: u64) -> Self {
-        Self {
-            target,
-            waits: None,
-            key: 0,
-            deadline: Deadline::NONE,
-            timer: None,
-        }
+        let mut watch = Self::default();
+        watch.target = target;
+        watch
     }
 
-    /// Settles who asks whom. Gives the deadline that the asker has itself.
-    pub(super) fn begin(&mut self, target: u64) -> Deadline {
+    /// Settles who asks whom until when, and writes it on the message.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` when the deadline that the asker has itself has passed.
+    pub(super) fn address<R>(
+        &mut self,
+        call: &mut Call<'_, R, Cell>,
+        limit: Option<Duration>,
+    ) -> Result<(), AskError> {
+        current(|me| {
+            self.timer.deadline = self.timer.deadline.min(deadline(me, limit)?);
+            self.begin(call.tx().queue().actor(), me);
+            Ok(())
+        })?;
+        self.write_on(call);
+        Ok(())
+    }
+
+    /// The same, also when that has passed.
+    pub(super) fn address_late<R>(
+        &mut self,
+        call: &mut Call<'_, R, Cell>,
+        limit: Option<Duration>,
+    ) {
+        current(|me| {
+            self.begin(call.tx().queue().actor(), me);
+            self.timer.deadline = me.map_or(Deadline::NONE, Turn::deadline);
+        });
+        self.give_up_after(limit);
+        self.write_on(call);
+    }
+
+    /// Settles who asks whom.
+    fn begin(&mut self, target: u64, me: Option<&Turn>) {
         self.target = target;
-        current(|turn| {
-            let Some(turn) = turn else {
-                return Deadline::NONE;
-            };
-            self.ask_as(turn);
-            self.deadline = self.deadline.min(turn.deadline());
-            turn.deadline()
-        })
+        if let Some(me) = me {
+            self.ask_as(me);
+        }
     }
 
     fn ask_as(&mut self, me: &Turn) {
@@ -63,13 +198,16 @@ impl Watch {
     /// Sets the deadline, unless an earlier one is set.
     pub(super) fn give_up_after(&mut self, limit: Option<Duration>) {
         if let Some(time) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
-            self.deadline = self.deadline.min(Deadline::at(time));
+            let sooner = self.timer.deadline.min(Deadline::at(time));
+            self.timer.deadline = sooner;
         }
     }
 
-    pub(super) fn write_on<R>(&self, call: &mut Call<'_, R, Cell>) {
-        call.draft()
-            .address(self.waits.clone(), self.key, self.deadline);
+    fn write_on<R>(&self, call: &mut Call<'_, R, Cell>) {
+        let (asker, deadline) = (self.waits.clone(), self.timer.deadline);
+        if asker.is_some() || deadline.is_some() {
+            call.draft().address(asker, self.key, deadline);
+        }
     }
 
     /// Notes, inside of a handler, that its actor waits for the target to answer.
@@ -121,6 +259,12 @@ impl Watch {
         }
     }
 
+    /// What has become of an ask, as [`result`].
+    pub(super) fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
+        self.over();
+        result(pending)
+    }
+
     /// The wait has ended.
     #[inline]
     pub(super) fn over(&mut self) {
@@ -128,55 +272,26 @@ impl Watch {
             waits.strike_out(self.key);
         }
     }
-
-    /// What has become of an ask that has a result, or that has waited long enough.
-    #[cold]
-    pub(super) fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
-        self.over();
-        if pending.is_ready() {
-            return pending.take();
-        }
-        match pending.abandon() {
-            Abandoned::Done(result) => result,
-            Abandoned::Withdrawn => Err(AskError::TimedOut {
-                may_have_run: false,
-            }),
-            Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
-        }
-    }
-
-    /// Ready when the deadline has passed.
-    #[inline]
-    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.deadline.is_some() {
-            return Poll::Pending;
-        }
-        let Some(time) = self.deadline.time() else {
-            return Poll::Pending;
-        };
-        if time <= Instant::now() {
-            return Poll::Ready(());
-        }
-        let timer = match &mut self.timer {
-            Some(timer) => timer,
-            timer => {
-                let Some(timers) = blocking::timers() else {
-                    return Poll::Pending;
-                };
-                let _entered = timers.enter();
-                timer.insert(Box::pin(tokio::time::sleep_until(time)))
-            }
-        };
-        if timer.deadline() != time {
-            timer.as_mut().reset(time);
-        }
-        timer.as_mut().poll(cx)
-    }
 }
 
 impl Drop for Watch {
     #[inline]
     fn drop(&mut self) {
         self.over();
+    }
+}
+
+/// What has become of an ask that has a result, or that has waited long enough.
+#[cold]
+pub(super) fn result<R>(pending: Pending<R>) -> Result<R, AskError> {
+    if pending.is_ready() {
+        return pending.take();
+    }
+    match pending.abandon() {
+        Abandoned::Done(result) => result,
+        Abandoned::Withdrawn => Err(AskError::TimedOut {
+            may_have_run: false,
+        }),
+        Abandoned::Running => Err(AskError::TimedOut { may_have_run: true }),
     }
 }

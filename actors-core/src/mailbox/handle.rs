@@ -633,6 +633,10 @@ pub(crate) struct Packed<'a, R, X> {
 }
 
 impl<'a, R, X> Packed<'a, R, X> {
+    pub(crate) fn draft(&mut self) -> &mut Draft<R> {
+        &mut self.draft
+    }
+
     #[inline]
     pub(crate) fn unpack(mut self) -> Call<'a, R, X> {
         // SAFETY: `pack` has noted a `&'a AnyTx<X>`, and nothing was stored since.

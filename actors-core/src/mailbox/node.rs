@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// The message until the handler starts, from then on the handler future.
 union Body<M, F> {
@@ -86,6 +87,22 @@ impl<R> Draft<R> {
     /// Says who asks and until when.
     pub(crate) fn address(&mut self, asker: Option<Arc<Waits>>, key: u64, deadline: Deadline) {
         self.head_mut().address(asker, key, deadline);
+    }
+
+    /// Says for how long, while nobody said who asks.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.head_mut().set_limit(limit);
+    }
+
+    /// What was said so.
+    #[inline]
+    pub(crate) fn limit(&mut self) -> Option<Duration> {
+        self.head_mut().limit()
+    }
+
+    /// Who asks does not wait for it, or not yet.
+    pub(crate) fn end_wait(&mut self) {
+        self.head_mut().end_wait();
     }
 
     /// The handler may run on the asker's thread.

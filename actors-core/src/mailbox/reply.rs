@@ -30,6 +30,7 @@ use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::time::Duration;
 use tokio::sync::SetOnce;
 
 /// The actor has given up its ownership, and `out` is written.
@@ -60,8 +61,8 @@ const VERSION: usize = 1 << 9;
 #[repr(C)]
 pub(super) struct Head {
     token: OnceLock<Arc<SetOnce<()>>>,
-    /// The actor that asks, if it is one, by its waits, and its key for this one; and until when.
-    /// Written before the node is shared.
+    /// The actor that asks, if it is one, by its waits, and its key for this one; and until when, or
+    /// for how long while nobody said who asks. Written before the node is shared.
     asker: Option<Arc<Waits>>,
     key: u64,
     deadline: Deadline,
@@ -184,6 +185,27 @@ impl Head {
     #[inline]
     fn is_addressed(&self) -> bool {
         self.state.load(Ordering::Relaxed) & ADDRESSED != 0
+    }
+
+    /// Says for how long, while nobody said who asks.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.deadline = Deadline::of_limit(limit);
+    }
+
+    /// What was said so.
+    #[inline]
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.deadline.as_limit()
+    }
+
+    /// The actor that asks, if one does, waits no more.
+    #[inline]
+    pub(super) fn end_wait(&self) {
+        if self.is_addressed() {
+            if let Some(waits) = &self.asker {
+                waits.strike_out(self.key);
+            }
+        }
     }
 
     /// Stores a waker while the node is not shared.
@@ -331,6 +353,7 @@ impl<R> Pending<R> {
     #[inline(always)]
     pub(crate) fn take(self) -> Result<R, AskError> {
         assert!(self.is_ready(), "taken before it was there");
+        self.head().end_wait();
         // SAFETY: `DONE` was read with `Acquire`: the actor has written `out` and does not touch it
         // any more; the asker's ownership keeps the node alive.
         let reply = unsafe {
@@ -411,6 +434,8 @@ unsafe fn abandon<R>(cell: NonNull<ReplyCell<R>>, how: usize) -> Abandoned<R> {
     let node = cell.as_ptr();
     // SAFETY: the asker's ownership keeps the node alive until a compare-exchange below succeeds.
     let mut state = unsafe { (*node).head.state.load(Ordering::Acquire) };
+    // SAFETY: as for the load; the reference is not used any more when one succeeds.
+    unsafe { (*node).head.end_wait() };
     loop {
         if state & DONE != 0 {
             // SAFETY: as in `Pending::take`.

@@ -11,7 +11,7 @@ use super::waits::Waits;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(not(actors_loom))]
 thread_local! {
@@ -208,6 +208,18 @@ impl Deadline {
         (self.0 != 0).then(|| tokio::time::Instant::from_std(instant(self.0)))
     }
 
+    /// A limit in the same word: for how long, and not until when.
+    pub(super) fn of_limit(limit: Duration) -> Self {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Self(nanos.saturating_add(1))
+    }
+
+    /// The reverse; `None` for none.
+    #[inline]
+    pub(super) fn as_limit(self) -> Option<Duration> {
+        self.0.checked_sub(1).map(Duration::from_nanos)
+    }
+
     /// The earlier of the two.
     pub(crate) fn min(self, other: Self) -> Self {
         match (self.0, other.0) {
@@ -227,8 +239,7 @@ fn epoch() -> Instant {
     // An hour back, so that a time shortly before the first call still has a number.
     *EPOCH.get_or_init(|| {
         let now = Instant::now();
-        now.checked_sub(std::time::Duration::from_secs(3600))
-            .unwrap_or(now)
+        now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
     })
 }
 
@@ -240,5 +251,5 @@ pub(crate) fn nanos(time: Instant) -> u64 {
 
 /// The time of a number that [`nanos`] gave.
 pub(crate) fn instant(nanos: u64) -> Instant {
-    epoch() + std::time::Duration::from_nanos(nanos)
+    epoch() + Duration::from_nanos(nanos)
 }

@@ -89,6 +89,12 @@ impl Waits {
         }
     }
 
+    /// Whether none is noted. What was rerouted counts, too.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.key.load(Ordering::SeqCst) == 0 && self.also_len.load(Ordering::SeqCst) == 0
+    }
+
     /// Whether this wait is noted.
     pub(crate) fn is_noted(&self, key: u64) -> bool {
         self.key.load(Ordering::SeqCst) == key
