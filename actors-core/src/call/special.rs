@@ -11,7 +11,9 @@ use std::time::Duration;
 /// An ask that waits for room, or has done so, or that does not go to one mailbox.
 pub(super) struct Special<'a, R> {
     stage: Stage<'a, R>,
-    timeout: Option<Duration>,
+    /// As [`Deadline::of_limit`]: one word, as those beside it are; copying what is half a word long
+    /// stalls the processor.
+    timeout: Deadline,
     watch: Watch,
 }
 
@@ -38,7 +40,7 @@ impl<'a, R: Send + 'static> Special<'a, R> {
     pub(super) fn at(stage: Stage<'a, R>) -> Self {
         Self {
             stage,
-            timeout: None,
+            timeout: Deadline::NONE,
             watch: Watch::default(),
         }
     }
@@ -55,13 +57,13 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let room = Box::pin(call.tx().queue().room(place));
         Ok(Self {
             stage: Stage::Room(call, room),
-            timeout: None,
+            timeout: Deadline::NONE,
             watch,
         })
     }
 
     pub(super) fn set_timeout(&mut self, limit: Duration) {
-        self.timeout = Some(limit);
+        self.timeout = Deadline::of_limit(limit);
     }
 
     pub(super) fn deadline(&self) -> Deadline {
@@ -78,7 +80,7 @@ impl<'a, R: Send + 'static> Special<'a, R> {
             Stage::Posted(pending) => Posted::Pending(pending),
             Stage::Value(result) => Posted::Done(result),
             Stage::Future(future) => Posted::Future(future),
-            Stage::Routed(routed) => return routed.post(self.timeout.take()),
+            Stage::Routed(routed) => return routed.post(self.timeout.as_limit()),
             Stage::Over => return Err(AskError::Closed),
         };
         let watch = mem::take(&mut self.watch);
@@ -179,11 +181,11 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("called with an ask that is routed");
         };
-        let timeout = self.timeout;
-        if tokio::runtime::Handle::try_current().is_ok() {
+        let timeout = self.timeout.as_limit();
+        if timeout.is_some() && tokio::runtime::Handle::try_current().is_ok() {
             // The ask at the actor keeps the time. Without a runtime it has no timer, and the
             // thread that waits looks at the clock for this one.
-            self.timeout = None;
+            self.timeout = Deadline::NONE;
         }
         self.stage = Stage::Future(routed.ask(timeout));
         self.poll_future(cx)
@@ -193,7 +195,7 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Future(future) = &mut self.stage else {
             unreachable!("called with a future");
         };
-        if let Some(limit) = self.timeout.take() {
+        if let Some(limit) = mem::take(&mut self.timeout).as_limit() {
             self.watch.give_up_after(Some(limit));
         }
         match future.as_mut().poll(cx) {

@@ -209,14 +209,14 @@ impl Deadline {
     }
 
     /// A limit in the same word: for how long, and not until when.
-    pub(super) fn of_limit(limit: Duration) -> Self {
+    pub(crate) fn of_limit(limit: Duration) -> Self {
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Self(nanos.saturating_add(1))
     }
 
     /// The reverse; `None` for none.
     #[inline]
-    pub(super) fn as_limit(self) -> Option<Duration> {
+    pub(crate) fn as_limit(self) -> Option<Duration> {
         self.0.checked_sub(1).map(Duration::from_nanos)
     }
 
