@@ -72,6 +72,8 @@ enum Stage<'a, R> {
     Over,
 }
 
+const _: () = assert!(size_of::<Ask<'_, [u64; 9]>>() == 2 * size_of::<usize>());
+
 /// A posted ask that has a deadline.
 struct Timed<R> {
     /// Until its result was taken.
@@ -132,7 +134,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// paused it drives it.
     pub fn timeout(mut self, limit: Duration) -> Self {
         match &mut self.0 {
-            Stage::Draft(draft) => draft.draft().set_limit(limit),
+            Stage::Draft(draft) => draft.set_limit(limit),
             Stage::Special(special) => special.set_timeout(limit),
             Stage::Posted(_) | Stage::Timed(_) | Stage::Over => {}
         }

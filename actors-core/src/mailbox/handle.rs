@@ -21,6 +21,7 @@ use std::iter;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// What both ends share: the queue, and what the user of the mailbox keeps beside it.
 #[repr(C)]
@@ -633,13 +634,14 @@ pub(crate) struct Packed<'a, R, X> {
 }
 
 impl<'a, R, X> Packed<'a, R, X> {
-    pub(crate) fn draft(&mut self) -> &mut Draft<R> {
-        &mut self.draft
+    /// As [`Draft::set_limit`].
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.draft.set_limit(limit);
     }
 
     #[inline]
     pub(crate) fn unpack(mut self) -> Call<'a, R, X> {
-        // SAFETY: `pack` has noted a `&'a AnyTx<X>`, and nothing was stored since.
+        // SAFETY: `pack` has noted a `&'a AnyTx<X>`, and only this has the draft, and stores no waker.
         let tx = unsafe { &*self.draft.note().cast::<AnyTx<X>>() };
         Call {
             tx,

@@ -67,6 +67,7 @@ pub(super) struct Head {
     key: u64,
     deadline: Deadline,
     pub(super) vt: &'static NodeVt,
+    /// Until the node is shared also an address in place of a waker, see [`set_note`](Self::set_note).
     waker_data: AtomicPtr<()>,
     waker_vtable: AtomicPtr<RawWakerVTable>,
     state: AtomicUsize,

@@ -5,10 +5,12 @@ use crate::error::{AskError, NoReplyReason, StopReason};
 use crate::policy::{Capacity, Overflow};
 use std::collections::VecDeque;
 use std::marker::PhantomPinned;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 
@@ -740,6 +742,56 @@ fn an_unposted_ask_gives_its_message_back() {
             .is_none()
     );
     assert_eq!(tokens.left(), 0);
+}
+
+#[test]
+fn a_packed_ask_keeps_its_mailbox_and_lets_its_waker_go() {
+    struct Nobody;
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (tokens, nobody) = (Tokens::default(), Arc::new(Nobody));
+    let (tx, rx) = mailbox::<Sum, ()>(7, Capacity::Unbounded, Overflow::Reject, ());
+    let new = || big().port(&tx).call(Big([9; 200], tokens.token()));
+    let mut call = new();
+    call.set_waker(&Waker::from(Arc::clone(&nobody)));
+    assert_eq!(Arc::strong_count(&nobody), 2);
+    let mut packed = call.pack();
+    assert_eq!(Arc::strong_count(&nobody), 1);
+    packed.set_limit(Duration::MAX);
+    let mut call = packed.unpack().pack().unpack();
+    assert_eq!(call.tx().queue().actor(), 7);
+    assert_eq!(
+        call.draft().limit(),
+        Some(Duration::from_nanos(u64::MAX - 1))
+    );
+    drop(new().pack());
+    assert_eq!(tokens.left(), 1);
+    let pending = call.post().ok().unwrap();
+    drop(rx);
+    assert!(matches!(pending.take(), Err(AskError::Closed)));
+    assert_eq!(tokens.left(), 0);
+}
+
+#[test]
+fn kept_memory_survives_a_destructor_that_panics() {
+    struct Panics(#[allow(dead_code, reason = "fills the memory")] [u64; 5]);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    for _ in 0..3 {
+        let kept = Kept::new(Panics([1; 5]));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(kept))).is_err());
+        let once = OnceBox::new();
+        once.get_or_make(|| Panics([2; 5]));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(once))).is_err());
+    }
+    // The next to have that memory finds it in order.
+    let mut next: Vec<_> = (0..8).map(|n| Kept::new([n; 5])).collect();
+    next[3][0] = 9;
+    assert_eq!(next.iter().map(|kept| kept[0]).sum::<u64>(), 34);
 }
 
 #[test]
