@@ -7,7 +7,7 @@ use crate::cell::Cell;
 use crate::error::AskError;
 use crate::event::{self, DeadLetterReason};
 use crate::mailbox::{
-    Abandoned, Call, Deadline, Displaced, Kept, Packed, Pending, Refused, current, outside,
+    Abandoned, Call, Deadline, Displaced, Kept, Limit, Pending, Posted, Refused, current, outside,
 };
 use crate::panics::Panic;
 use crate::promise::{GivenUp, Promise, Promised, promise};
@@ -65,9 +65,9 @@ pub struct Ask<'a, R>(Stage<'a, R>);
 /// Two words, so that it is passed about in registers: copying a longer one that was just written
 /// stalls the processor, once for each ask.
 enum Stage<'a, R> {
-    Draft(Packed<'a, R, Cell>),
-    Posted(Pending<R>),
-    Timed(Kept<Timed<R>>),
+    Draft(Call<'a, R, Cell>),
+    Sent(Posted<'a, R, Cell>),
+    Timed(Kept<Timed<'a, R>>),
     Special(Kept<Special<'a, R>>),
     Over,
 }
@@ -75,9 +75,9 @@ enum Stage<'a, R> {
 const _: () = assert!(size_of::<Ask<'_, [u64; 9]>>() == 2 * size_of::<usize>());
 
 /// A posted ask that has a deadline.
-struct Timed<R> {
+struct Timed<'a, R> {
     /// Until its result was taken.
-    pending: Option<Pending<R>>,
+    sent: Option<Posted<'a, R, Cell>>,
     timer: Timer,
 }
 
@@ -104,7 +104,7 @@ impl<R> Unpin for Ask<'_, R> {}
 impl<'a, R: Send + 'static> Ask<'a, R> {
     #[inline]
     pub(crate) fn new(call: Call<'a, R, Cell>) -> Self {
-        Self(Stage::Draft(call.pack()))
+        Self(Stage::Draft(call))
     }
 
     /// An ask that is answered already.
@@ -134,9 +134,9 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// paused it drives it.
     pub fn timeout(mut self, limit: Duration) -> Self {
         match &mut self.0 {
-            Stage::Draft(draft) => draft.set_limit(limit),
+            Stage::Draft(call) => call.draft().set_limit(Limit::of(limit)),
             Stage::Special(special) => special.set_timeout(limit),
-            Stage::Posted(_) | Stage::Timed(_) | Stage::Over => {}
+            Stage::Sent(_) | Stage::Timed(_) | Stage::Over => {}
         }
         self
     }
@@ -152,15 +152,18 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// when the reply is polled.
     pub fn post(mut self) -> Result<Reply<R>, AskError> {
         match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Draft(draft) => {
-                let mut call = draft.unpack();
+            Stage::Draft(mut call) => {
                 let limit = call.draft().limit();
                 post(call, Watch::default(), limit)
             }
-            Stage::Posted(pending) => Ok(reply(pending, Watch::default())),
+            Stage::Sent(sent) => {
+                let watch = Watch::of_sent(&sent, Deadline::NONE);
+                Ok(reply(sent.into_pending(), watch))
+            }
             Stage::Timed(mut timed) => {
-                let pending = timed.pending.take().ok_or(AskError::Closed)?;
-                Ok(reply(pending, Watch::until(timed.timer.deadline())))
+                let sent = timed.sent.take().ok_or(AskError::Closed)?;
+                let watch = Watch::of_sent(&sent, timed.timer.deadline());
+                Ok(reply(sent.into_pending(), watch))
             }
             Stage::Special(mut special) => special.post(),
             Stage::Over => Err(AskError::Closed),
@@ -182,7 +185,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
             deadline.set(match &self.0 {
                 Stage::Timed(timed) => timed.timer.deadline(),
                 Stage::Special(special) => special.deadline(),
-                Stage::Draft(_) | Stage::Posted(_) | Stage::Over => Deadline::NONE,
+                Stage::Draft(_) | Stage::Sent(_) | Stage::Over => Deadline::NONE,
             });
             polled
         });
@@ -212,20 +215,19 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     /// Sends a draft.
     #[inline]
     fn send(&mut self, cx: &mut Context<'_>) -> Result<Sent, Unsent<'a, R>> {
-        let Stage::Draft(draft) = mem::replace(&mut self.0, Stage::Over) else {
+        let Stage::Draft(mut call) = mem::replace(&mut self.0, Stage::Over) else {
             unreachable!("called with a draft");
         };
-        let mut call = draft.unpack();
         let limit = call.draft().limit();
-        let deadline = current(|me| match (me, limit) {
-            (None, None) => Ok(Deadline::NONE),
-            _ => watch::address(&mut call, me, limit).map_err(Unsent::Failed),
+        let deadline = current(|me| match me {
+            None if limit == Limit::default() => Ok(Deadline::NONE),
+            _ => watch::address_and_wait(&mut call, me, limit).map_err(Unsent::Failed),
         })?;
         if call.draft().is_inline() {
             call = match call.try_run() {
-                Ok(pending) => {
+                Ok(sent) => {
                     // It is answered by now, or to look at it leaves the waker there.
-                    self.0 = Stage::posted(pending, deadline);
+                    self.0 = Stage::sent(sent, deadline);
                     return Ok(Sent::Stage);
                 }
                 Err(call) => call,
@@ -233,10 +235,10 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         }
         call.set_waker(cx.waker());
         match call.try_post() {
-            Ok(pending) => {
-                self.0 = Stage::posted(pending, deadline);
+            Ok(sent) => {
+                self.0 = Stage::sent(sent, deadline);
                 Ok(match self.0 {
-                    Stage::Posted(_) => Sent::Waits,
+                    Stage::Sent(_) => Sent::Waits,
                     _ => Sent::Stage,
                 })
             }
@@ -257,14 +259,14 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     #[inline]
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
         match &mut self.0 {
-            Stage::Posted(pending) => {
-                if !pending.poll(cx.waker()) {
+            Stage::Sent(sent) => {
+                if !sent.pending().poll(cx.waker()) {
                     return Poll::Pending;
                 }
-                let Stage::Posted(pending) = mem::replace(&mut self.0, Stage::Over) else {
+                let Stage::Sent(sent) = mem::replace(&mut self.0, Stage::Over) else {
                     unreachable!("looked at above");
                 };
-                Poll::Ready(pending.take())
+                Poll::Ready(sent.into_pending().take())
             }
             Stage::Timed(timed) => timed.poll(cx),
             Stage::Special(special) => special.poll(cx),
@@ -273,36 +275,41 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
     }
 }
 
-impl<R> Stage<'_, R> {
+impl<'a, R> Stage<'a, R> {
     #[inline]
-    fn posted(pending: Pending<R>, deadline: Deadline) -> Self {
+    fn sent(sent: Posted<'a, R, Cell>, deadline: Deadline) -> Self {
         if deadline.is_some() {
             Self::Timed(Kept::new(Timed {
-                pending: Some(pending),
+                sent: Some(sent),
                 timer: Timer::new(deadline),
             }))
         } else {
-            Self::Posted(pending)
+            Self::Sent(sent)
         }
     }
 }
 
-impl<R> Timed<R> {
+impl<R> Timed<'_, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
-        let pending = self.pending.as_mut().expect(OVER);
-        if !pending.poll(cx.waker()) && self.timer.poll(cx).is_pending() {
+        let pending = self.sent.as_mut().expect(OVER).pending();
+        let is_ready = pending.poll(cx.waker());
+        if !is_ready && self.timer.poll(cx).is_pending() {
             return Poll::Pending;
         }
-        let pending = self.pending.take().expect("looked at above");
-        Poll::Ready(watch::result(pending))
+        let pending = self.sent.take().expect("looked at above").into_pending();
+        Poll::Ready(if is_ready {
+            pending.take()
+        } else {
+            watch::given_up(pending)
+        })
     }
 }
 
-/// Posts an ask without waiting.
+/// Posts an ask without waiting, as the overflow policy says.
 fn post<'a, R: Send + 'static>(
     mut call: Call<'a, R, Cell>,
     mut watch: Watch,
-    limit: Option<Duration>,
+    limit: Limit,
 ) -> Result<Reply<R>, AskError> {
     watch.address(&mut call, limit)?;
     offer(call, watch).map_err(|(refused, _)| match refused {
@@ -311,7 +318,7 @@ fn post<'a, R: Send + 'static>(
     })
 }
 
-/// The same, or gives it back. It may be later than the deadline that the asker has itself.
+/// The same, also when the asker's own deadline has passed; or gives the ask back.
 pub(crate) fn try_post<'a, R: Send + 'static>(
     mut call: Call<'a, R, Cell>,
     limit: Option<Duration>,
@@ -334,7 +341,7 @@ fn offer<'a, R: Send + 'static>(
 }
 
 fn reply<R>(pending: Pending<R>, watch: Watch) -> Reply<R> {
-    let stage = Posted::Pending(pending);
+    let stage = ReplyStage::Pending(pending);
     Reply { stage, watch }
 }
 
@@ -400,11 +407,11 @@ impl<R> fmt::Debug for Ask<'_, R> {
 /// `E`; read "job" for "message" then. Whoever holds a [`Promise`] can answer one as well.
 #[must_use = "dropping a reply withdraws its message; `detach` leaves it to itself"]
 pub struct Reply<R, E = AskError> {
-    stage: Posted<R, E>,
+    stage: ReplyStage<R, E>,
     watch: Watch,
 }
 
-enum Posted<R, E> {
+enum ReplyStage<R, E> {
     Pending(Pending<R>),
     Promised(Promised<R, E>),
     Future(BoxFuture<'static, Result<R, AskError>>),
@@ -418,7 +425,7 @@ impl<R, E> Unpin for Reply<R, E> {}
 impl<R: Send + 'static> Reply<R> {
     pub(crate) fn posted(pending: Pending<R>, target: u64) -> Self {
         Self {
-            stage: Posted::Pending(pending),
+            stage: ReplyStage::Pending(pending),
             watch: Watch::of_outside(target),
         }
     }
@@ -437,7 +444,7 @@ where
 
     pub(crate) fn of(promised: Promised<R, E>) -> Self {
         Self {
-            stage: Posted::Promised(promised),
+            stage: ReplyStage::Promised(promised),
             watch: Watch::default(),
         }
     }
@@ -445,34 +452,34 @@ where
     /// Whether there is a result: the reply or an error. Also true once it was taken.
     pub fn is_ready(&self) -> bool {
         match &self.stage {
-            Posted::Pending(pending) => pending.is_ready(),
-            Posted::Promised(promised) => promised.is_ready(),
-            Posted::Future(_) => false,
-            Posted::Done(_) | Posted::Taken => true,
+            ReplyStage::Pending(pending) => pending.is_ready(),
+            ReplyStage::Promised(promised) => promised.is_ready(),
+            ReplyStage::Future(_) => false,
+            ReplyStage::Done(_) | ReplyStage::Taken => true,
         }
     }
 
     /// Takes the result, if there is one. `None` also when it was taken before.
     pub fn try_take(&mut self) -> Option<Result<R, E>> {
-        match mem::replace(&mut self.stage, Posted::Taken) {
-            Posted::Pending(pending) if !pending.is_ready() => {
-                self.stage = Posted::Pending(pending);
+        match mem::replace(&mut self.stage, ReplyStage::Taken) {
+            ReplyStage::Pending(pending) if !pending.is_ready() => {
+                self.stage = ReplyStage::Pending(pending);
                 None
             }
-            Posted::Pending(pending) => Some(pending.take().map_err(E::from)),
-            Posted::Promised(promised) => {
+            ReplyStage::Pending(pending) => Some(pending.take().map_err(E::from)),
+            ReplyStage::Promised(promised) => {
                 let result = promised.try_take();
                 if result.is_none() {
-                    self.stage = Posted::Promised(promised);
+                    self.stage = ReplyStage::Promised(promised);
                 }
                 result
             }
-            Posted::Done(result) => Some(result),
-            Posted::Future(future) => {
-                self.stage = Posted::Future(future);
+            ReplyStage::Done(result) => Some(result),
+            ReplyStage::Future(future) => {
+                self.stage = ReplyStage::Future(future);
                 None
             }
-            Posted::Taken => None,
+            ReplyStage::Taken => None,
         }
     }
 
@@ -480,10 +487,10 @@ where
     /// the message will never have been handled. The result is `Cancelled` from now on, unless
     /// there was one already.
     pub fn cancel(&mut self) -> bool {
-        let given_up = match mem::replace(&mut self.stage, Posted::Taken) {
-            Posted::Pending(pending) => given_up(pending.abandon()),
-            Posted::Promised(promised) => promised.abandon(),
-            Posted::Future(_) => GivenUp::Running,
+        let given_up = match mem::replace(&mut self.stage, ReplyStage::Taken) {
+            ReplyStage::Pending(pending) => given_up(pending.abandon()),
+            ReplyStage::Promised(promised) => promised.abandon(),
+            ReplyStage::Future(_) => GivenUp::Running,
             other => {
                 self.stage = other;
                 return false;
@@ -491,7 +498,7 @@ where
         };
         let withdrawn = matches!(given_up, GivenUp::Withdrawn);
         let may_have_run = !withdrawn;
-        self.stage = Posted::Done(match given_up {
+        self.stage = ReplyStage::Done(match given_up {
             GivenUp::Done(result) => result,
             _ => Err(AskError::Cancelled { may_have_run }.into()),
         });
@@ -509,9 +516,9 @@ where
         if !blocking::may_block() {
             return Err(AskError::WouldBlock.into());
         }
-        if let Posted::Promised(promised) = &self.stage {
+        if let ReplyStage::Promised(promised) = &self.stage {
             if let Some(result) = promised.try_take() {
-                self.stage = Posted::Taken;
+                self.stage = ReplyStage::Taken;
                 return result;
             }
         }
@@ -526,7 +533,7 @@ where
     ///
     /// As [`wait`](Self::wait); but `WouldBlock` leaves the reply as it is.
     pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, E>> {
-        if matches!(self.stage, Posted::Taken) {
+        if matches!(self.stage, ReplyStage::Taken) {
             return None;
         }
         if !blocking::may_block() {
@@ -554,10 +561,10 @@ where
     /// Lets go of the result but not of the message, which is handled all the same.
     pub fn detach(mut self) {
         self.watch.over();
-        match mem::replace(&mut self.stage, Posted::Taken) {
-            Posted::Pending(pending) => pending.detach(),
-            Posted::Promised(promised) => promised.detach(),
-            Posted::Future(_) | Posted::Done(_) | Posted::Taken => {}
+        match mem::replace(&mut self.stage, ReplyStage::Taken) {
+            ReplyStage::Pending(pending) => pending.detach(),
+            ReplyStage::Promised(promised) => promised.detach(),
+            ReplyStage::Future(_) | ReplyStage::Done(_) | ReplyStage::Taken => {}
         }
     }
 }
@@ -574,9 +581,9 @@ where
     /// When polled again after the result was taken.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match mem::replace(&mut this.stage, Posted::Taken) {
-            Posted::Done(result) => Poll::Ready(result),
-            Posted::Future(mut future) => {
+        match mem::replace(&mut this.stage, ReplyStage::Taken) {
+            ReplyStage::Done(result) => Poll::Ready(result),
+            ReplyStage::Future(mut future) => {
                 if let Poll::Ready(result) = future.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(E::from));
                 }
@@ -584,10 +591,10 @@ where
                     let timed_out = AskError::TimedOut { may_have_run: true };
                     return Poll::Ready(Err(timed_out.into()));
                 }
-                this.stage = Posted::Future(future);
+                this.stage = ReplyStage::Future(future);
                 Poll::Pending
             }
-            Posted::Pending(mut pending) => {
+            ReplyStage::Pending(mut pending) => {
                 if !pending.is_ready() {
                     if let Err(path) = this.watch.wait() {
                         let may_have_run = !matches!(pending.abandon(), Abandoned::Withdrawn);
@@ -595,18 +602,25 @@ where
                         return Poll::Ready(Err(deadlock.into()));
                     }
                 }
-                if pending.poll(cx.waker()) || this.watch.timer.poll(cx).is_ready() {
-                    return Poll::Ready(this.watch.result(pending).map_err(E::from));
+                let is_ready = pending.poll(cx.waker());
+                if is_ready || this.watch.timer.poll(cx).is_ready() {
+                    this.watch.over();
+                    let result = if is_ready {
+                        pending.take()
+                    } else {
+                        watch::given_up(pending)
+                    };
+                    return Poll::Ready(result.map_err(E::from));
                 }
-                this.stage = Posted::Pending(pending);
+                this.stage = ReplyStage::Pending(pending);
                 Poll::Pending
             }
-            Posted::Promised(promised) => {
+            ReplyStage::Promised(promised) => {
                 if let Some(result) = promised.poll(cx.waker()) {
                     return Poll::Ready(result);
                 }
                 if this.watch.timer.poll(cx).is_pending() {
-                    this.stage = Posted::Promised(promised);
+                    this.stage = ReplyStage::Promised(promised);
                     return Poll::Pending;
                 }
                 let may_have_run = match promised.abandon() {
@@ -616,7 +630,7 @@ where
                 };
                 Poll::Ready(Err(AskError::TimedOut { may_have_run }.into()))
             }
-            Posted::Taken => panic!("a reply was polled after its result was taken"),
+            ReplyStage::Taken => panic!("a reply was polled after its result was taken"),
         }
     }
 }
@@ -632,13 +646,13 @@ fn given_up<R, E: From<AskError>>(abandoned: Abandoned<R>) -> GivenUp<R, E> {
 impl<R, E> fmt::Debug for Reply<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.stage {
-            Posted::Pending(pending) if pending.is_ready() => "ready",
-            Posted::Pending(pending) if pending.has_started() => "running",
-            Posted::Promised(promised) if promised.is_ready() => "ready",
-            Posted::Promised(promised) if promised.has_started() => "running",
-            Posted::Pending(_) | Posted::Promised(_) | Posted::Future(_) => "waiting",
-            Posted::Done(_) => "ready",
-            Posted::Taken => "taken",
+            ReplyStage::Pending(pending) if pending.is_ready() => "ready",
+            ReplyStage::Pending(pending) if pending.has_started() => "running",
+            ReplyStage::Promised(promised) if promised.is_ready() => "ready",
+            ReplyStage::Promised(promised) if promised.has_started() => "running",
+            ReplyStage::Pending(_) | ReplyStage::Promised(_) | ReplyStage::Future(_) => "waiting",
+            ReplyStage::Done(_) => "ready",
+            ReplyStage::Taken => "taken",
         };
         f.debug_struct("Reply")
             .field("state", &state)

@@ -52,7 +52,7 @@ pub use drain::{AnyThread, OneThread};
 pub(crate) use drain::{End, Hook, WATCHERS};
 pub(crate) use handle::Seal;
 pub(crate) use handle::{
-    AnyTx, Call, Displaced, Keep, OwnedPort, Packed, Port, Rx, Threads, Tx, WeakTx, mailbox,
+    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Posted, Rx, Threads, Tx, WeakTx, mailbox,
 };
 pub(crate) use kept::Kept;
 pub(crate) use lock::Lock;
@@ -67,5 +67,5 @@ pub(crate) use runner::{spawn, vacant_tasks};
 pub(crate) use slot::{Opener, Sealed};
 #[cfg(all(test, not(actors_loom)))]
 pub(crate) use spare::KEEPS as KEEPS_SPARE;
-pub(crate) use turn::{Deadline, Turn, current, current_actor, instant, nanos, outside};
+pub(crate) use turn::{Deadline, Limit, Turn, current, current_actor, instant, nanos, outside};
 pub(crate) use waits::{Wait, Waits};

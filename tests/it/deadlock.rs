@@ -430,6 +430,48 @@ async fn a_posted_ask_in_a_circle_of_two_that_is_awaited() {
 }
 
 #[actors_core::test(start_paused = true)]
+async fn an_ask_that_was_polled_and_then_posted_in_a_circle_of_two() {
+    for limit in [None, Some(Duration::from_secs(3_600))] {
+        let (a, b) = (worker("a"), worker("b"));
+        // Sent by nobody, and awaited by `a`.
+        let mut ask = b.ask(asking(&a));
+        if let Some(limit) = limit {
+            ask = ask.timeout(limit);
+        }
+        assert!(once(&mut ask).await.is_pending());
+        let waiting = a.ask(run(ask.post().unwrap()));
+        assert_circle(soon(waiting).await.unwrap().unwrap(), &[&b, &a]);
+        assert_free(&[&a, &b]).await;
+    }
+}
+
+#[actors_core::test(start_paused = true)]
+async fn an_ask_that_was_polled_by_one_handler_and_is_awaited_by_the_next() {
+    for limit in [None, Some(Duration::from_secs(3_600))] {
+        let (a, b) = (worker("a"), worker("b"));
+        let slot = Arc::new(Mutex::new(None));
+        let (a2, b2, slot2) = (a.clone(), b.clone(), Arc::clone(&slot));
+        let polling = run(async move {
+            let mut ask = b2.ask(asking(&a2));
+            if let Some(limit) = limit {
+                ask = ask.timeout(limit);
+            }
+            assert!(once(&mut ask).await.is_pending());
+            *slot2.lock().unwrap() = Some(ask.post().unwrap());
+        });
+        let polling = a.ask(polling).post().unwrap();
+        let waiting = run(async move {
+            let reply = slot.lock().unwrap().take().unwrap();
+            reply.await
+        });
+        let waiting = a.ask(waiting).post().unwrap();
+        soon(polling).await.unwrap();
+        assert_circle(soon(waiting).await.unwrap().unwrap(), &[&b, &a]);
+        assert_free(&[&a, &b]).await;
+    }
+}
+
+#[actors_core::test(start_paused = true)]
 async fn a_circle_that_is_closed_while_an_actor_starts() {
     struct Starting(Addr<Worker>, Arc<Mutex<Option<AskError>>>);
     impl Actor for Starting {

@@ -1,19 +1,18 @@
 //! `Special`: an ask that needs more than the node of its message.
-use super::watch::{Watch, deadlock};
-use super::{BoxFuture, OVER, Posted, Reply, post};
+use super::watch::{Timer, Watch, deadlock, given_up};
+use super::{BoxFuture, OVER, Reply, ReplyStage, post};
 use crate::cell::Cell;
 use crate::error::AskError;
-use crate::mailbox::{Call, Deadline, Pending, Refused};
+use crate::mailbox::{Call, Deadline, Limit, Pending, Refused};
 use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An ask that waits for room, or has done so, or that does not go to one mailbox.
 pub(super) struct Special<'a, R> {
     stage: Stage<'a, R>,
-    /// As [`Deadline::of_limit`]: one word, as those beside it are; copying what is half a word long
-    /// stalls the processor.
-    timeout: Deadline,
+    timeout: Limit,
     watch: Watch,
 }
 
@@ -40,30 +39,31 @@ impl<'a, R: Send + 'static> Special<'a, R> {
     pub(super) fn at(stage: Stage<'a, R>) -> Self {
         Self {
             stage,
-            timeout: Deadline::NONE,
+            timeout: Limit::default(),
             watch: Watch::default(),
         }
     }
 
     /// One that waits for room, until then.
+    #[cold]
     pub(super) fn in_line(
         mut call: Call<'a, R, Cell>,
         deadline: Deadline,
     ) -> Result<Self, AskError> {
         let mut watch = Watch::until(deadline);
-        watch.address(&mut call, None)?;
+        watch.address(&mut call, Limit::default())?;
         let place = call.tx().queue().line_up();
         watch.wait_for_room(&place).map_err(deadlock)?;
         let room = Box::pin(call.tx().queue().room(place));
         Ok(Self {
             stage: Stage::Room(call, room),
-            timeout: Deadline::NONE,
+            timeout: Limit::default(),
             watch,
         })
     }
 
     pub(super) fn set_timeout(&mut self, limit: Duration) {
-        self.timeout = Deadline::of_limit(limit);
+        self.timeout = Limit::of(limit);
     }
 
     pub(super) fn deadline(&self) -> Deadline {
@@ -75,12 +75,12 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let stage = match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Room(call, _) => {
                 self.watch.over();
-                return post(call, mem::take(&mut self.watch), None);
+                return post(call, mem::take(&mut self.watch), self.timeout);
             }
-            Stage::Posted(pending) => Posted::Pending(pending),
-            Stage::Value(result) => Posted::Done(result),
-            Stage::Future(future) => Posted::Future(future),
-            Stage::Routed(routed) => return routed.post(self.timeout.as_limit()),
+            Stage::Posted(pending) => ReplyStage::Pending(pending),
+            Stage::Value(result) => ReplyStage::Done(result),
+            Stage::Future(future) => ReplyStage::Future(future),
+            Stage::Routed(routed) => return routed.post(self.timeout.time()),
             Stage::Over => return Err(AskError::Closed),
         };
         let watch = mem::take(&mut self.watch);
@@ -167,13 +167,19 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Posted(pending) = &mut self.stage else {
             unreachable!("called with an ask that was posted");
         };
-        if !pending.poll(cx.waker()) && self.watch.timer.poll(cx).is_pending() {
+        let is_ready = pending.poll(cx.waker());
+        if !is_ready && self.watch.timer.poll(cx).is_pending() {
             return Poll::Pending;
         }
         let Stage::Posted(pending) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("looked at above");
         };
-        Poll::Ready(self.watch.result(pending))
+        self.watch.over();
+        Poll::Ready(if is_ready {
+            pending.take()
+        } else {
+            given_up(pending)
+        })
     }
 
     /// Chooses the actor.
@@ -181,11 +187,11 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Routed(routed) = mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("called with an ask that is routed");
         };
-        let timeout = self.timeout.as_limit();
+        let timeout = self.timeout.time();
         if timeout.is_some() && tokio::runtime::Handle::try_current().is_ok() {
             // The ask at the actor keeps the time. Without a runtime it has no timer, and the
             // thread that waits looks at the clock for this one.
-            self.timeout = Deadline::NONE;
+            self.timeout = Limit::default();
         }
         self.stage = Stage::Future(routed.ask(timeout));
         self.poll_future(cx)
@@ -195,8 +201,9 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Future(future) = &mut self.stage else {
             unreachable!("called with a future");
         };
-        if let Some(limit) = mem::take(&mut self.timeout).as_limit() {
-            self.watch.give_up_after(Some(limit));
+        if let Some(limit) = mem::take(&mut self.timeout).time() {
+            let end = Instant::now().checked_add(limit);
+            self.watch.timer = Timer::new(end.map_or(Deadline::NONE, Deadline::at));
         }
         match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result),

@@ -3,7 +3,9 @@ use crate::blocking;
 use crate::cell::Cell;
 use crate::circle;
 use crate::error::{AskError, DeadlockPath};
-use crate::mailbox::{Abandoned, Call, Deadline, InLine, Pending, Turn, Wait, Waits, current};
+use crate::mailbox::{
+    Abandoned, Call, Deadline, InLine, Limit, Pending, Posted, Turn, Wait, Waits, current,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +19,10 @@ use tokio::time::{Instant, Sleep};
 ///
 /// `TimedOut` when the deadline that the asker has itself has passed, `Deadlock` with the circle that the wait
 /// would close; then nothing is noted.
-pub(super) fn address<R>(
+pub(super) fn address_and_wait<R>(
     call: &mut Call<'_, R, Cell>,
     me: Option<&Turn>,
-    limit: Option<Duration>,
+    limit: Limit,
 ) -> Result<Deadline, AskError> {
     let deadline = deadline(me, limit)?;
     let Some(me) = me else {
@@ -48,9 +50,9 @@ pub(super) fn address<R>(
 }
 
 /// Until when an ask is to be answered: what the asker has itself, or sooner.
-fn deadline(me: Option<&Turn>, limit: Option<Duration>) -> Result<Deadline, AskError> {
+fn deadline(me: Option<&Turn>, limit: Limit) -> Result<Deadline, AskError> {
     let inherited = me.map_or(Deadline::NONE, Turn::deadline);
-    if limit.is_none() && !inherited.is_some() {
+    if limit == Limit::default() && !inherited.is_some() {
         return Ok(Deadline::NONE);
     }
     let now = Instant::now();
@@ -59,7 +61,7 @@ fn deadline(me: Option<&Turn>, limit: Option<Duration>) -> Result<Deadline, AskE
             may_have_run: false,
         });
     }
-    let own = limit.and_then(|limit| now.checked_add(limit));
+    let own = limit.time().and_then(|limit| now.checked_add(limit));
     Ok(own.map_or(inherited, |own| Deadline::at(own).min(inherited)))
 }
 
@@ -134,10 +136,21 @@ impl Watch {
         watch
     }
 
-    /// For a wait that nobody in a handler begins, until then.
+    /// For a new wait, until then.
     pub(super) fn until(deadline: Deadline) -> Self {
         let mut watch = Self::default();
         watch.timer.deadline = deadline;
+        watch
+    }
+
+    /// For an ask that was sent, and what is noted of it, if something is.
+    pub(super) fn of_sent<R>(sent: &Posted<'_, R, Cell>, deadline: Deadline) -> Self {
+        let mut watch = Self::until(deadline);
+        watch.target = sent.tx().queue().actor();
+        if let Some((waits, key)) = sent.asker() {
+            watch.waits = Some(Arc::clone(waits));
+            watch.key = key;
+        }
         watch
     }
 
@@ -156,7 +169,7 @@ impl Watch {
     pub(super) fn address<R>(
         &mut self,
         call: &mut Call<'_, R, Cell>,
-        limit: Option<Duration>,
+        limit: Limit,
     ) -> Result<(), AskError> {
         current(|me| {
             self.timer.deadline = self.timer.deadline.min(deadline(me, limit)?);
@@ -167,7 +180,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The same, also when that has passed.
+    /// The same, also when that has passed. Sets a deadline that may have passed.
     pub(super) fn address_late<R>(
         &mut self,
         call: &mut Call<'_, R, Cell>,
@@ -259,12 +272,6 @@ impl Watch {
         }
     }
 
-    /// What has become of an ask, as [`result`].
-    pub(super) fn result<R>(&mut self, pending: Pending<R>) -> Result<R, AskError> {
-        self.over();
-        result(pending)
-    }
-
     /// The wait has ended.
     #[inline]
     pub(super) fn over(&mut self) {
@@ -281,12 +288,9 @@ impl Drop for Watch {
     }
 }
 
-/// What has become of an ask that has a result, or that has waited long enough.
+/// What has become of an ask that has waited long enough.
 #[cold]
-pub(super) fn result<R>(pending: Pending<R>) -> Result<R, AskError> {
-    if pending.is_ready() {
-        return pending.take();
-    }
+pub(super) fn given_up<R>(pending: Pending<R>) -> Result<R, AskError> {
     match pending.abandon() {
         Abandoned::Done(result) => result,
         Abandoned::Withdrawn => Err(AskError::TimedOut {

@@ -15,13 +15,14 @@ use super::slot::{Opener, Sealed, Slot};
 use super::spare::Room;
 use super::sync::atomic::{AtomicUsize, Ordering};
 use super::tell;
+use super::waits::Waits;
 use crate::error::AskError;
 use crate::policy::{Capacity, Overflow};
 use std::iter;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 /// What both ends share: the queue, and what the user of the mailbox keeps beside it.
 #[repr(C)]
@@ -487,7 +488,7 @@ impl<'a, M: Send + 'static, R: Send + 'static, X> Port<'a, M, R, X> {
         if self.inline {
             draft.set_inline();
         }
-        Call { tx: self.tx, draft }
+        Call::new(self.tx, draft)
     }
 }
 
@@ -526,15 +527,26 @@ impl<M, R, X> Clone for OwnedPort<M, R, X> {
     }
 }
 
-/// An ask that was not posted yet, and the mailbox that it is for.
+/// An ask that was not posted yet, and the mailbox that it is for, which is noted in its node: one word.
 pub(crate) struct Call<'a, R, X> {
-    tx: &'a AnyTx<X>,
     draft: Draft<R>,
+    _tx: PhantomData<&'a AnyTx<X>>,
 }
 
 impl<'a, R, X> Call<'a, R, X> {
+    #[inline]
+    fn new(tx: &'a AnyTx<X>, mut draft: Draft<R>) -> Self {
+        draft.set_mailbox(ptr::from_ref(tx).cast());
+        Self {
+            draft,
+            _tx: PhantomData,
+        }
+    }
+
+    #[inline]
     pub(crate) fn tx(&self) -> &'a AnyTx<X> {
-        self.tx
+        // SAFETY: `new` has noted a `&'a AnyTx<X>`, which nobody does again.
+        unsafe { &*self.draft.mailbox().cast() }
     }
 
     #[inline]
@@ -553,23 +565,33 @@ impl<'a, R, X> Call<'a, R, X> {
 
     /// Posts the ask if there is room.
     #[inline]
-    pub(crate) fn try_post(self) -> Result<Pending<R>, (Refused, Self)> {
-        self.hand(Queue::try_push).map(|(pending, ())| pending)
+    pub(crate) fn try_post(self) -> Result<Posted<'a, R, X>, (Refused, Self)> {
+        let posted = self.hand(Queue::try_push);
+        posted.map(|(pending, ())| Posted {
+            pending,
+            _tx: PhantomData,
+        })
     }
 
     /// Has the ask handled on this thread, if the actor is idle and lends its drain; else it is given
     /// back.
     #[inline]
-    pub(crate) fn try_run(self) -> Result<Pending<R>, Self> {
-        let tx = self.tx;
+    pub(crate) fn try_run(self) -> Result<Posted<'a, R, X>, Self> {
+        let tx = self.tx();
         let (mut slot, pending) = self.draft.split();
         // SAFETY: used up here, or joined below.
         if unsafe { tx.queue().try_run(&raw mut slot) } {
-            return Ok(pending);
+            return Ok(Posted {
+                pending,
+                _tx: PhantomData,
+            });
         }
         // SAFETY: the two halves of one draft, as they were.
         let draft = unsafe { Draft::join(slot, pending) };
-        Err(Self { tx, draft })
+        Err(Self {
+            draft,
+            _tx: PhantomData,
+        })
     }
 
     /// Posts the ask whether there is room or not. Given back if closed.
@@ -592,14 +614,15 @@ impl<'a, R, X> Call<'a, R, X> {
         self,
         give: impl FnOnce(&Queue, Slot) -> Result<T, (E, Slot)>,
     ) -> Result<(Pending<R>, T), (E, Self)> {
-        let tx = self.tx;
+        let tx = self.tx();
         let (slot, pending) = self.draft.split();
         match give(tx.queue(), slot) {
             Ok(given) => Ok((pending, given)),
             Err((error, slot)) => {
                 // SAFETY: the two halves of one draft, as they were.
                 let draft = unsafe { Draft::join(slot, pending) };
-                Err((error, Self { tx, draft }))
+                let _tx = PhantomData;
+                Err((error, Self { draft, _tx }))
             }
         }
     }
@@ -614,39 +637,33 @@ impl<'a, R, X> Call<'a, R, X> {
     pub(crate) fn into_message<M: 'static>(self) -> Option<M> {
         self.draft.into_message()
     }
-
-    /// The same in one word. A waker that was stored is dropped.
-    #[inline]
-    pub(crate) fn pack(self) -> Packed<'a, R, X> {
-        let mut draft = self.draft;
-        draft.set_note(ptr::from_ref(self.tx).cast());
-        Packed {
-            draft,
-            _tx: PhantomData,
-        }
-    }
 }
 
-/// A [`Call`] whose mailbox is noted in the node: one word, and all else by one more look.
-pub(crate) struct Packed<'a, R, X> {
-    draft: Draft<R>,
+/// A posted ask, and the mailbox that it went to.
+pub(crate) struct Posted<'a, R, X> {
+    pending: Pending<R>,
     _tx: PhantomData<&'a AnyTx<X>>,
 }
 
-impl<'a, R, X> Packed<'a, R, X> {
-    /// As [`Draft::set_limit`].
-    pub(crate) fn set_limit(&mut self, limit: Duration) {
-        self.draft.set_limit(limit);
+impl<'a, R, X> Posted<'a, R, X> {
+    pub(crate) fn tx(&self) -> &'a AnyTx<X> {
+        // SAFETY: made from a `Call` only, which has noted a `&'a AnyTx<X>`.
+        unsafe { &*self.pending.mailbox().cast() }
+    }
+
+    /// As [`Pending::asker`].
+    pub(crate) fn asker(&self) -> Option<(&Arc<Waits>, u64)> {
+        self.pending.asker()
     }
 
     #[inline]
-    pub(crate) fn unpack(mut self) -> Call<'a, R, X> {
-        // SAFETY: `pack` has noted a `&'a AnyTx<X>`, and only this has the draft, and stores no waker.
-        let tx = unsafe { &*self.draft.note().cast::<AnyTx<X>>() };
-        Call {
-            tx,
-            draft: self.draft,
-        }
+    pub(crate) fn pending(&mut self) -> &mut Pending<R> {
+        &mut self.pending
+    }
+
+    #[inline]
+    pub(crate) fn into_pending(self) -> Pending<R> {
+        self.pending
     }
 }
 

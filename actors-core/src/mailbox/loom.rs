@@ -399,7 +399,7 @@ fn loom_token_meets_abandon() {
 /// Asks inline: here, if the drain is lent, or else by the task.
 fn ask_inline(tx: &Tx<Sum, ()>, add_to: Add) -> Result<Token, AskError> {
     match add().inline(true).port(tx).call(add_to).try_run() {
-        Ok(pending) => wait(pending),
+        Ok(posted) => wait(posted.into_pending()),
         Err(call) => wait(call.post().map_err(|_| AskError::Closed)?),
     }
 }

@@ -7,7 +7,7 @@ use super::reply::{self, Duty, Head, NodeVt, Pending, ReplyCell};
 use super::slot::{Began, Opener, Payload, Running, RunningVt, Slot, SlotVt, Stage, recreate};
 use super::spare;
 use super::sync::UnsafeCell;
-use super::turn::Deadline;
+use super::turn::{Deadline, Limit};
 use super::waits::Waits;
 use crate::error::AskError;
 use std::any::TypeId;
@@ -17,7 +17,6 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 /// The message until the handler starts, from then on the handler future.
 union Body<M, F> {
@@ -90,13 +89,13 @@ impl<R> Draft<R> {
     }
 
     /// Says for how long, while nobody said who asks.
-    pub(crate) fn set_limit(&mut self, limit: Duration) {
+    pub(crate) fn set_limit(&mut self, limit: Limit) {
         self.head_mut().set_limit(limit);
     }
 
     /// What was said so.
     #[inline]
-    pub(crate) fn limit(&mut self) -> Option<Duration> {
+    pub(crate) fn limit(&mut self) -> Limit {
         self.head_mut().limit()
     }
 
@@ -116,16 +115,15 @@ impl<R> Draft<R> {
         self.head_mut().is_inline()
     }
 
-    /// Stores an address in place of a waker.
     #[inline]
-    pub(super) fn set_note(&mut self, note: *const ()) {
-        self.head_mut().set_note(note);
+    pub(super) fn set_mailbox(&mut self, mailbox: *const ()) {
+        self.head_mut().set_mailbox(mailbox);
     }
 
-    /// What was stored so, unless a waker was since.
     #[inline]
-    pub(super) fn note(&mut self) -> *const () {
-        self.head_mut().note()
+    pub(super) fn mailbox(&self) -> *const () {
+        // SAFETY: a draft is the only owner of its node.
+        unsafe { (*self.0.as_ptr()).head.mailbox() }
     }
 
     /// Stores the waker of whoever waits for the reply.
@@ -165,6 +163,7 @@ impl<R> Draft<R> {
     /// The message back; `None` (and the message dropped) if it is not an `M`.
     pub(crate) fn into_message<M: 'static>(self) -> Option<M> {
         let mut draft = ManuallyDrop::new(self);
+        draft.end_wait();
         let head = draft.0.cast::<Head>();
         // SAFETY: the draft's ownerships are used up here, once: the message is moved out (to a
         // place of its own type, which is checked) or dropped, then head and memory are freed.
@@ -185,6 +184,7 @@ impl<R> Draft<R> {
 
 impl<R> Drop for Draft<R> {
     fn drop(&mut self) {
+        self.end_wait();
         let head = self.0.cast::<Head>();
         // Frees the node even if the message's destructor panics.
         struct Free(NonNull<Head>);

@@ -19,18 +19,18 @@
 //! That a handler ends with the duty of its own node in its opener is nothing to build on: what
 //! keeps it there is ordinary data, which safe code can exchange. So whoever completes in the name
 //! of a node compares ([`Duty::is_of`]).
+use super::once::OnceBox;
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use super::turn::Deadline;
+use super::turn::{Deadline, Limit};
 use super::waits::Waits;
 use crate::error::{AskError, NoReplyReason};
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, OnceLock};
-use std::task::{RawWaker, RawWakerVTable, Waker};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{RawWakerVTable, Waker};
 use tokio::sync::SetOnce;
 
 /// The actor has given up its ownership, and `out` is written.
@@ -47,7 +47,7 @@ const DETACHED: usize = 1 << 4;
 const WATCHED: usize = 1 << 5;
 /// The handler's future lies in the node.
 const HELD: usize = 1 << 6;
-/// `asker`, `key` and `deadline` are not what they are by default. Set before the node is shared.
+/// `asker`, `key` and `deadline` say who asks until when. Set before the node is shared.
 const ADDRESSED: usize = 1 << 7;
 /// The handler may run on the asker's thread. Set before the node is shared.
 const INLINE: usize = 1 << 8;
@@ -60,14 +60,15 @@ const VERSION: usize = 1 << 9;
 /// mostly run on two cores, and each line that both touch has to travel.
 #[repr(C)]
 pub(super) struct Head {
-    token: OnceLock<Arc<SetOnce<()>>>,
+    token: OnceBox<Arc<SetOnce<()>>>,
+    /// The asker's way to the mailbox. Written before the node is shared, and read by the asker only.
+    mailbox: *const (),
     /// The actor that asks, if it is one, by its waits, and its key for this one; and until when, or
     /// for how long while nobody said who asks. Written before the node is shared.
     asker: Option<Arc<Waits>>,
     key: u64,
     deadline: Deadline,
     pub(super) vt: &'static NodeVt,
-    /// Until the node is shared also an address in place of a waker, see [`set_note`](Self::set_note).
     waker_data: AtomicPtr<()>,
     waker_vtable: AtomicPtr<RawWakerVTable>,
     state: AtomicUsize,
@@ -96,10 +97,11 @@ pub(super) struct ReplyCell<R> {
 
 impl<R> ReplyCell<R> {
     pub(super) fn new(vt: &'static NodeVt) -> Self {
-        let (data, vtable) = note_parts(ptr::null());
+        let (data, vtable) = raw_parts(Waker::noop());
         Self {
             head: Head {
-                token: OnceLock::new(),
+                token: OnceBox::new(),
+                mailbox: ptr::null(),
                 asker: None,
                 key: 0,
                 deadline: Deadline::NONE,
@@ -122,13 +124,6 @@ fn raw_parts(waker: &Waker) -> RawParts {
     )
 }
 
-/// An address in place of a waker: the parts of one that does nothing.
-fn note_parts(note: *const ()) -> RawParts {
-    static NOTE: RawWakerVTable =
-        RawWakerVTable::new(|note| RawWaker::new(note, &NOTE), |_| (), |_| (), |_| ());
-    (note.cast_mut(), ptr::from_ref(&NOTE).cast_mut())
-}
-
 /// # Safety
 /// `parts` come from [`raw_parts`] of a waker that was forgotten (or of one that holds nothing),
 /// and the caller is the only one to use them up.
@@ -146,11 +141,8 @@ impl Head {
     }
 
     fn store_waker(&self, waker: Waker) {
-        self.store_words(raw_parts(&waker));
+        let (data, vtable) = raw_parts(&waker);
         mem::forget(waker);
-    }
-
-    fn store_words(&self, (data, vtable): RawParts) {
         self.waker_data.store(data, Ordering::Relaxed);
         self.waker_vtable.store(vtable, Ordering::Relaxed);
     }
@@ -189,14 +181,26 @@ impl Head {
     }
 
     /// Says for how long, while nobody said who asks.
-    pub(super) fn set_limit(&mut self, limit: Duration) {
-        self.deadline = Deadline::of_limit(limit);
+    pub(super) fn set_limit(&mut self, limit: Limit) {
+        debug_assert!(!self.is_addressed(), "it has a deadline already");
+        self.deadline = Deadline::in_place_of(limit);
     }
 
     /// What was said so.
     #[inline]
-    pub(super) fn limit(&self) -> Option<Duration> {
-        self.deadline.as_limit()
+    pub(super) fn limit(&self) -> Limit {
+        debug_assert!(!self.is_addressed(), "it has a deadline already");
+        self.deadline.limit()
+    }
+
+    #[inline]
+    pub(super) fn set_mailbox(&mut self, mailbox: *const ()) {
+        self.mailbox = mailbox;
+    }
+
+    #[inline]
+    pub(super) fn mailbox(&self) -> *const () {
+        self.mailbox
     }
 
     /// The actor that asks, if one does, waits no more.
@@ -215,23 +219,6 @@ impl Head {
         self.store_waker(waker.clone());
         // SAFETY: the node is not shared, so nobody else uses the stored waker up.
         drop(unsafe { waker_from(old) });
-    }
-
-    /// Stores an address in place of a waker, while the node is not shared.
-    #[inline]
-    pub(super) fn set_note(&mut self, note: *const ()) {
-        let old = self.waker_words();
-        self.store_words(note_parts(note));
-        if old.1 != note_parts(note).1 {
-            // SAFETY: the node is not shared, so nobody else uses the stored waker up.
-            drop(unsafe { waker_from(old) });
-        }
-    }
-
-    /// What was stored so, unless a waker was since.
-    #[inline]
-    pub(super) fn note(&mut self) -> *const () {
-        self.waker_data.load(Ordering::Relaxed)
     }
 
     /// Drops the stored waker without waking it.
@@ -318,6 +305,17 @@ impl<R> Pending<R> {
         // SAFETY: the asker's ownership keeps the node alive, and no `&mut` to the head is made
         // once the node is shared.
         unsafe { &(*self.0.as_ptr()).head }
+    }
+
+    /// What [`Head::set_mailbox`] was told.
+    pub(super) fn mailbox(&self) -> *const () {
+        self.head().mailbox()
+    }
+
+    /// The waits of the actor that asks, and its key for this one, if it is one.
+    pub(crate) fn asker(&self) -> Option<(&Arc<Waits>, u64)> {
+        let head = self.head();
+        head.asker.as_ref().map(|waits| (waits, head.key))
     }
 
     /// Whether there is a reply or an error.
@@ -547,7 +545,7 @@ impl Duty {
     /// A token that is set when the asker gives up.
     pub(crate) fn token(&self) -> Arc<SetOnce<()>> {
         let head = self.head();
-        let token = Arc::clone(head.token.get_or_init(Arc::default));
+        let token = Arc::clone(head.token.get_or_make(Arc::default));
         if head.state.load(Ordering::Acquire) & WATCHED == 0 {
             // `Release`: the asker that finds `WATCHED` finds the token.
             let state = head.state.fetch_or(WATCHED, Ordering::AcqRel);
@@ -703,6 +701,10 @@ unsafe fn finish<R, const IN_BODY: bool>(cell: NonNull<ReplyCell<R>>) {
     };
     loop {
         if state & GONE != 0 {
+            // Also what was noted of it since it has gone.
+            if let Some((waits, key)) = &asker {
+                waits.strike_out(*key);
+            }
             // SAFETY: `GONE` without `DONE`: uses up the actor's ownership.
             unsafe { complete_for_nobody::<R, IN_BODY>(cell, state) };
             return;

@@ -315,9 +315,9 @@ fn ask_inline<M: Send + 'static, R: Send + 'static>(
     message: M,
 ) -> Pending<R> {
     match seal.inline(true).port(tx).call(message).try_run() {
-        Ok(pending) => pending,
+        Ok(posted) => posted.into_pending(),
         Err(call) => match call.try_post() {
-            Ok(pending) => pending,
+            Ok(posted) => posted.into_pending(),
             Err((refused, _)) => panic!("{refused:?}"),
         },
     }
@@ -745,7 +745,7 @@ fn an_unposted_ask_gives_its_message_back() {
 }
 
 #[test]
-fn a_packed_ask_keeps_its_mailbox_and_lets_its_waker_go() {
+fn an_ask_knows_its_mailbox_and_lets_its_waker_go() {
     struct Nobody;
     impl std::task::Wake for Nobody {
         fn wake(self: Arc<Self>) {}
@@ -756,20 +756,21 @@ fn a_packed_ask_keeps_its_mailbox_and_lets_its_waker_go() {
     let mut call = new();
     call.set_waker(&Waker::from(Arc::clone(&nobody)));
     assert_eq!(Arc::strong_count(&nobody), 2);
-    let mut packed = call.pack();
-    assert_eq!(Arc::strong_count(&nobody), 1);
-    packed.set_limit(Duration::MAX);
-    let mut call = packed.unpack().pack().unpack();
     assert_eq!(call.tx().queue().actor(), 7);
-    assert_eq!(
-        call.draft().limit(),
-        Some(Duration::from_nanos(u64::MAX - 1))
-    );
-    drop(new().pack());
+    assert_eq!(call.draft().limit(), Limit::default());
+    call.draft().set_limit(Limit::of(Duration::MAX));
+    let longest = Duration::from_nanos(u64::MAX - 1);
+    assert_eq!(call.draft().limit().time(), Some(longest));
+    drop(new());
     assert_eq!(tokens.left(), 1);
-    let pending = call.post().ok().unwrap();
+    let posted = call.try_post().ok().unwrap();
+    assert_eq!(posted.tx().queue().actor(), 7);
     drop(rx);
-    assert!(matches!(pending.take(), Err(AskError::Closed)));
+    assert_eq!(Arc::strong_count(&nobody), 1);
+    assert!(matches!(
+        posted.into_pending().take(),
+        Err(AskError::Closed)
+    ));
     assert_eq!(tokens.left(), 0);
 }
 

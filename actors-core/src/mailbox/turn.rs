@@ -208,16 +208,15 @@ impl Deadline {
         (self.0 != 0).then(|| tokio::time::Instant::from_std(instant(self.0)))
     }
 
-    /// A limit in the same word: for how long, and not until when.
-    pub(crate) fn of_limit(limit: Duration) -> Self {
-        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        Self(nanos.saturating_add(1))
+    /// A limit, kept where its deadline is to be.
+    pub(super) fn in_place_of(limit: Limit) -> Self {
+        Self(limit.0)
     }
 
-    /// The reverse; `None` for none.
+    /// The reverse.
     #[inline]
-    pub(crate) fn as_limit(self) -> Option<Duration> {
-        self.0.checked_sub(1).map(Duration::from_nanos)
+    pub(super) fn limit(self) -> Limit {
+        Limit(self.0)
     }
 
     /// The earlier of the two.
@@ -231,6 +230,24 @@ impl Deadline {
 
     pub(crate) fn is_some(self) -> bool {
         self.0 != 0
+    }
+}
+
+/// How long something may take, in nanoseconds and one more; 0 for any time.
+///
+/// One word as those beside it are: copying what is half a word long stalls the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limit(u64);
+
+impl Limit {
+    pub(crate) fn of(limit: Duration) -> Self {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Self(nanos.saturating_add(1))
+    }
+
+    #[inline]
+    pub(crate) fn time(self) -> Option<Duration> {
+        self.0.checked_sub(1).map(Duration::from_nanos)
     }
 }
 

@@ -90,6 +90,9 @@ impl Waits {
     }
 
     /// Whether none is noted. What was rerouted counts, too.
+    ///
+    /// `SeqCst`, as the notes are: what is noted between the two looks is noted after the caller's own, so
+    /// that whoever notes it finds that.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.key.load(Ordering::SeqCst) == 0 && self.also_len.load(Ordering::SeqCst) == 0
