@@ -19,6 +19,7 @@
 )]
 
 mod sync;
+mod planted;
 mod lock;
 mod surplus;
 mod spare;

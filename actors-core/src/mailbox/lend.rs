@@ -15,6 +15,7 @@
 //! thread; so handlers must not block, as ever. The borrower's own thread cannot wait for itself: a
 //! handler that ends its own runtime from inside ends the process.
 use super::once::OnceBox;
+use super::planted::{planted, unless};
 use super::slot::Slot;
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -37,11 +38,10 @@ const LENT: u8 = 2;
 const CALLED: u8 = 3;
 
 /// `Release`: who takes the drain sees what it is, and all that was done with it before.
-const LAY_DOWN: Ordering = if cfg!(actors_mutant = "relaxed_lend") {
-    Ordering::Relaxed
-} else {
-    Ordering::Release
-};
+#[inline(always)]
+fn lay_down() -> Ordering {
+    unless("relaxed_lend", Ordering::Release)
+}
 
 /// Whose turn it is to poll a drain.
 pub(super) struct Lend {
@@ -129,7 +129,7 @@ impl Lend {
         });
         // SAFETY: the task has the turn (contract).
         lent.drain.with_mut(|place| unsafe { *place = laid });
-        self.owner.store(LAID, LAY_DOWN);
+        self.owner.store(LAID, lay_down());
     }
 
     /// The task is polled: whether it has the turn. If not, it will be woken again.
@@ -266,8 +266,8 @@ struct Back<'a> {
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
-        let called = self.lend.owner.swap(LAID, LAY_DOWN) == CALLED;
-        if called && !cfg!(actors_mutant = "lost_call") || self.wakes {
+        let called = self.lend.owner.swap(LAID, lay_down()) == CALLED;
+        if called && !planted("lost_call") || self.wakes {
             self.waker.wake_by_ref();
         }
     }

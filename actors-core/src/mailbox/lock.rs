@@ -8,6 +8,7 @@
 //! each message. Here who waits looks by itself: it spins for as long as some sections take, then
 //! lets others run, since the holder may have lost its processor, and at last sleeps for a moment,
 //! since the holder may have less priority.
+use super::planted::unless;
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicBool, Ordering};
 use std::fmt;
@@ -33,13 +34,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()
     }
 }
-
-/// `Release`: who takes the lock next sees what was done in it.
-const RELEASE: Ordering = if cfg!(actors_mutant = "relaxed_lock") {
-    Ordering::Relaxed
-} else {
-    Ordering::Release
-};
 
 /// A mutex. Not fair, and not poisoned by a panic.
 pub(crate) struct Lock<T> {
@@ -145,7 +139,9 @@ impl<T> DerefMut for Held<'_, T> {
 impl<T> Drop for Held<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.lock.held.store(false, RELEASE);
+        // Who takes the lock next sees what was done in it.
+        let release = unless("relaxed_lock", Ordering::Release);
+        self.lock.held.store(false, release);
     }
 }
 

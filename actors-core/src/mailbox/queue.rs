@@ -24,6 +24,7 @@ use super::fetch::fetch;
 use super::lend::Lend;
 use super::lock::{Mutex, MutexGuard, lock};
 use super::mail::{Chunk, Mail};
+use super::planted::planted;
 use super::slot::Slot;
 use super::sync::OnceWaker;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -796,8 +797,7 @@ impl Queue {
                 inbox.closed = true;
                 return Refill::Closed;
             }
-            #[cfg(actors_mutant = "lost_wake")]
-            {
+            if planted("lost_wake") {
                 // Looks, and only then goes to sleep.
                 drop(inbox);
                 inbox = lock(&self.inbox);

@@ -20,6 +20,7 @@
 //! keeps it there is ordinary data, which safe code can exchange. So whoever completes in the name
 //! of a node compares ([`Duty::is_of`]).
 use super::once::OnceBox;
+use super::planted::{planted, unless};
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::turn::{Deadline, Limit};
@@ -418,7 +419,7 @@ unsafe fn release_asker(head: NonNull<Head>) {
     let state = unsafe { &(*head.as_ptr()).state };
     // Mostly the hold has gone by now, and it never comes back, so a look is enough.
     // `Acquire` for the freeing: all that happened in the node's body happens before.
-    let held = !cfg!(actors_mutant = "early_free")
+    let held = !planted("early_free")
         && state.load(Ordering::Acquire) & HELD != 0
         && state.fetch_or(GONE, Ordering::AcqRel) & HELD != 0;
     if !held {
@@ -519,7 +520,7 @@ impl Duty {
     fn start_with(&self, bits: usize) -> bool {
         // One order with the asker's exchange: either it finds `STARTED`, or this finds `GONE`.
         let state = self.head().state.fetch_or(bits, Ordering::AcqRel);
-        state & (GONE | DETACHED) != GONE || cfg!(actors_mutant = "not_withdrawn")
+        state & (GONE | DETACHED) != GONE || planted("not_withdrawn")
     }
 
     /// Whether the asker has gone and does not want the message handled.
@@ -657,13 +658,6 @@ impl<R> TypedDuty<R> {
     }
 }
 
-/// `Release`: the asker that sees `DONE` sees `out`. `Acquire`: it reads the asker's last waker.
-const COMPLETE: Ordering = if cfg!(actors_mutant = "relaxed_reply") {
-    Ordering::Relaxed
-} else {
-    Ordering::AcqRel
-};
-
 /// Gives up the actor's ownership, with a result for the asker.
 ///
 /// Always inlined, so that the result is made where it is to lie: copying one that was made on the
@@ -716,12 +710,14 @@ unsafe fn finish<R, const IN_BODY: bool>(cell: NonNull<ReplyCell<R>>) {
         let parts = unsafe { (*node).head.waker_words() };
         // The body's hold goes with the same step.
         let done = if IN_BODY { state & !HELD } else { state } | DONE;
+        // The asker that sees `DONE` sees `out` (`Release`), and this reads its last waker (`Acquire`).
+        let both = unless("relaxed_reply", Ordering::AcqRel);
         // SAFETY: as for the first load.
         let swapped = unsafe {
             (*node)
                 .head
                 .state
-                .compare_exchange(state, done, COMPLETE, Ordering::Acquire)
+                .compare_exchange(state, done, both, Ordering::Acquire)
         };
         match swapped {
             Ok(_) => {
@@ -731,7 +727,7 @@ unsafe fn finish<R, const IN_BODY: bool>(cell: NonNull<ReplyCell<R>>) {
                 }
                 // With `UPDATING` the asker is awake in `replace_waker`, will see `DONE` and drops
                 // the waker itself.
-                if state & UPDATING == 0 || cfg!(actors_mutant = "stale_waker") {
+                if state & UPDATING == 0 || planted("stale_waker") {
                     // SAFETY: `DONE` was set in a state without `UPDATING`: the asker does not
                     // touch the waker words after `DONE`, so the stored waker is used up only here.
                     unsafe { waker_from(parts) }.wake();

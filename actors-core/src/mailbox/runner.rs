@@ -16,6 +16,7 @@
 //! call a subscriber, where tokio is built with its tracing.
 use super::lend::{Home, home};
 use super::lock::{Mutex, lock, pause};
+use super::planted::{planted, unless};
 use super::surplus::Surplus;
 use super::sync::UnsafeCell;
 use super::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -53,17 +54,6 @@ const LOOK: usize = 4;
 /// Who looks for uses of freed memory is to see that it is freed. (Miri sees what is used after
 /// [`Runner::clear`].)
 const REUSES: bool = !cfg!(fuzzing);
-
-/// A task that is dropped takes its vacancy back, or waits.
-const TAKES_BACK: bool = !cfg!(actors_mutant = "stale_vacancy");
-const WAITS: bool = !cfg!(actors_mutant = "not_awaited");
-
-/// `Release`: who finds a life finds what lies in the room.
-const RELEASE: Ordering = if cfg!(actors_mutant = "relaxed_life") {
-    Ordering::Relaxed
-} else {
-    Ordering::Release
-};
 
 /// Spawns what `make` makes on the runtime, in a vacant task or in one of its own.
 #[inline(always)]
@@ -483,7 +473,9 @@ impl Seat {
     #[inline]
     fn tell(&self, life: &'static LifeVt) {
         let life = ptr::from_ref(life).cast_mut();
-        self.life.store(life, RELEASE);
+        // Who finds a life finds what lies in the room.
+        let release = unless("relaxed_life", Ordering::Release);
+        self.life.store(life, release);
     }
 }
 
@@ -556,7 +548,7 @@ impl<const WORDS: usize> Runner<WORDS> {
             let at = vacant.find(&self.seat)?;
             Some(vacant.remove(at, &pool.granted))
         });
-        if back.is_none() && WAITS {
+        if back.is_none() && !planted("not_awaited") {
             // Who has taken it out tells soon: it is about to write a life, or to dismiss a few.
             (0..)
                 .take_while(|_| self.seat.life().is_none())
@@ -597,7 +589,9 @@ impl<const WORDS: usize> Future for Runner<WORDS> {
 
 impl<const WORDS: usize> Drop for Runner<WORDS> {
     fn drop(&mut self) {
-        if let Some(shard) = self.seat.offered.get().filter(|_| TAKES_BACK) {
+        // A task that is dropped takes its vacancy back, or waits.
+        let offered = self.seat.offered.get();
+        if let Some(shard) = offered.filter(|_| !planted("stale_vacancy")) {
             self.take_back(shard);
         }
         self.clear();
