@@ -99,6 +99,7 @@ mod addr;
 mod actor;
 // The way of a message.
 mod message;
+mod alarm;
 mod call;
 mod ask;
 mod recipient;

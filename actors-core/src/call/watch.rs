@@ -1,17 +1,15 @@
 //! `Watch`: what goes on while an ask waits.
-use crate::blocking;
+use crate::alarm::Alarm;
 use crate::cell::Cell;
 use crate::circle;
 use crate::error::{AskError, DeadlockPath};
 use crate::mailbox::{
-    Abandoned, Call, Deadline, InLine, Limit, Pending, Posted, Turn, Wait, Waits, current,
+    Abandoned, Call, Deadline, InLine, Kept, Limit, Pending, Posted, Turn, Wait, Waits, current,
 };
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// Writes on a message who asks and until when, and notes that an actor that asks waits for the answer.
 ///
@@ -76,13 +74,13 @@ pub(super) fn deadlock(path: DeadlockPath) -> AskError {
 #[derive(Default)]
 pub(super) struct Timer {
     deadline: Deadline,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Kept<Alarm>>,
 }
 
 impl Timer {
     pub(super) fn new(deadline: Deadline) -> Self {
-        let sleep = None;
-        Self { deadline, sleep }
+        let alarm = None;
+        Self { deadline, alarm }
     }
 
     pub(super) fn deadline(&self) -> Deadline {
@@ -92,29 +90,18 @@ impl Timer {
     /// Ready when the deadline has passed.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.deadline.is_some() {
-            return Poll::Pending;
-        }
         let Some(time) = self.deadline.time() else {
             return Poll::Pending;
         };
+        let alarm = self.alarm.as_ref();
+        if alarm.is_some_and(|alarm| alarm.is_set_for(time, cx.waker())) {
+            return Poll::Pending;
+        }
         if time <= Instant::now() {
             return Poll::Ready(());
         }
-        let sleep = match &mut self.sleep {
-            Some(sleep) => sleep,
-            sleep => {
-                let Some(timers) = blocking::timers() else {
-                    return Poll::Pending;
-                };
-                let _entered = timers.enter();
-                sleep.insert(Box::pin(tokio::time::sleep_until(time)))
-            }
-        };
-        if sleep.deadline() != time {
-            sleep.as_mut().reset(time);
-        }
-        sleep.as_mut().poll(cx)
+        self.alarm = Alarm::set(time, cx.waker()).map(Kept::new);
+        Poll::Pending
     }
 }
 
