@@ -1,17 +1,18 @@
 //! `Alarm`: wakes an ask when its deadline comes, which mostly it does not, since the answer comes first.
 //!
-//! A timer of tokio would be set and unset with each ask; and where it is the next one of all, setting it
-//! wakes the thread that waits for timers, by a system call. Here the alarms of a thread share one: it is set for
-//! the earliest, and stays so where that ask is answered, until it rings and looks which is the next. So it is set
-//! once in as long as the shortest limit is.
+//! A timer of tokio for each would be set and unset with each, in a lock that all threads share. Here the alarms
+//! of a thread share one timer, and most are neither put in a line nor taken out of it: one that is given up
+//! leaves its place, where it is looked at the time it was for; the next one, which mostly is for a later
+//! time, takes over that place, and is looked at too early once.
 //!
 //! Wakers are the code of others, which may set and drop alarms: none is woken, cloned or dropped in a lock.
 use crate::blocking;
-use crate::mailbox::Lock;
+use crate::mailbox::{Deadline, Lock};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::future::Future;
 use std::mem;
 use std::pin::{Pin, pin};
@@ -25,17 +26,21 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So many [`Alarms`] there are for each runtime at most. Threads share them evenly.
 const SHARES: usize = 8;
-/// So many are woken at a time, while others may set theirs.
-const BATCH: usize = 32;
+/// So many places are looked at in one go, before others may set their alarms.
+const BATCH: usize = 64;
 
 /// Wakes who has set it when its time comes, unless it is dropped before.
 pub(crate) struct Alarm {
     among: Arc<Alarms>,
-    key: Key,
+    place: usize,
 }
 
-/// When it rings, and what tells it from others of that time.
-type Key = (Instant, u64);
+/// Why an alarm was not set.
+pub(crate) enum NotSet {
+    HasCome,
+    /// There are no timers for who would wait; see [`blocking::timers`].
+    NoTimers,
+}
 
 /// The alarms that some threads of a runtime have set, and the timer of them all, which wakes this.
 struct Alarms {
@@ -52,12 +57,28 @@ type Of = (runtime::Id, usize);
 
 #[derive(Default)]
 struct Queue {
-    alarms: BTreeMap<Key, Waker>,
-    next: u64,
+    places: Vec<Place>,
+    /// Those that are no alarm's, of which the last was given back last.
+    spare: Vec<usize>,
+    /// When to look at which place; one time for each at most.
+    looks: BinaryHeap<Reverse<(Deadline, usize)>>,
+    /// How many wakers lie in the places.
+    set: usize,
     /// What the timer is set for, or is about to be.
-    rings_at: Option<Instant>,
+    rings_at: Deadline,
     /// Nobody rings any more: others take the place of these.
     is_over: bool,
+}
+
+#[derive(Default)]
+struct Place {
+    is_spare: bool,
+    /// When its alarm rings.
+    at: Deadline,
+    /// Taken out when it rings, or is given up.
+    waker: Option<Waker>,
+    /// When it is looked at, which may be before it is to ring.
+    look: Deadline,
 }
 
 /// Those that have a timer.
@@ -73,58 +94,169 @@ thread_local! {
 }
 
 impl Alarm {
-    /// For this time, by the timers of [`timers`](blocking::timers). `None`: there are none.
+    /// For this time, by the timers of [`blocking::timers`].
     ///
     /// # Panics
     ///
-    /// In a runtime that was built without timers, or that has ended, as everything does that waits for a time
-    /// there.
-    pub(crate) fn set(at: Instant, waker: &Waker) -> Option<Self> {
-        let runtime = blocking::timers()?;
+    /// In a runtime that was built without timers, as everything does that waits for a time there.
+    pub(crate) fn set(at: Deadline, waker: &Waker) -> Result<Self, NotSet> {
+        let not_set = || match at.has_come() {
+            true => NotSet::HasCome,
+            false => NotSet::NoTimers,
+        };
+        let runtime = blocking::timers().ok_or_else(not_set)?;
+        if let Some(alarm) = Self::set_on(&runtime, at, waker) {
+            return Ok(alarm);
+        }
+        if at.has_come() {
+            return Err(NotSet::HasCome);
+        }
+        // The runtime ends, and others have to do.
+        let alarm = blocking::timers_apart().and_then(|apart| Self::set_on(&apart, at, waker));
+        alarm.ok_or_else(not_set)
+    }
+
+    /// `None`: it has rung, or nobody will ring it.
+    #[inline]
+    fn set_on(runtime: &Handle, at: Deadline, waker: &Waker) -> Option<Self> {
         let mut waker = waker.clone();
-        let mut among = Alarms::here(&runtime);
+        let mut among = Alarms::here(runtime);
         loop {
             match among.insert(at, waker) {
-                Ok((key, is_first)) => {
-                    let alarm = Self { among, key };
-                    if is_first {
-                        alarm.among.ring();
-                    }
-                    return Some(alarm);
+                Ok((place, is_first)) => {
+                    let alarm = Self { among, place };
+                    let is_set = !is_first || alarm.among.ring_and_look(place);
+                    return is_set.then_some(alarm);
                 }
                 Err(back) => waker = back,
             }
-            among = among.successor(&runtime);
+            among = among.successor(runtime);
         }
     }
 
     /// Whether it will ring at this time, and wakes this waker then. False: it has rung, or nobody rings it.
-    pub(crate) fn is_set_for(&self, at: Instant, waker: &Waker) -> bool {
+    pub(crate) fn is_set_for(&self, at: Deadline, waker: &Waker) -> bool {
         let mut new = None;
         loop {
             let mut queue = self.among.queue.lock();
-            let Some(old) = queue.alarms.get_mut(&self.key) else {
+            let Some(place) = queue.places.get_mut(self.place) else {
+                return false;
+            };
+            let Some(old) = &mut place.waker else {
                 return false;
             };
             if old.will_wake(waker) {
-                break;
+                return place.at == at;
             }
             if let Some(new) = &mut new {
                 // The old one is dropped last.
                 mem::swap(old, new);
-                break;
+                return place.at == at;
             }
             drop(queue);
             new = Some(waker.clone());
         }
-        self.key.0 == at
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let waker = self.among.queue.lock().alarms.remove(&self.key);
+        let waker = self.among.queue.lock().give_back(self.place);
         drop(waker);
+    }
+}
+
+impl Queue {
+    /// And whether it is the earliest: the timer is to be set for it.
+    #[inline]
+    fn insert(&mut self, at: Deadline, waker: Waker) -> (usize, bool) {
+        self.set += 1;
+        let index = self.take_place(at);
+        let place = &mut self.places[index];
+        place.at = at;
+        place.waker = Some(waker);
+        place.is_spare = false;
+        if place.look.is_some() {
+            return (index, false);
+        }
+        place.look = at;
+        self.looks.push(Reverse((at, index)));
+        let is_first = !self.rings_at.is_some() || at < self.rings_at;
+        if is_first {
+            self.rings_at = at;
+        }
+        (index, is_first)
+    }
+
+    /// One that is looked at before then, or never.
+    #[inline]
+    fn take_place(&mut self, at: Deadline) -> usize {
+        if let Some(last) = self.spare.last() {
+            if self.places[*last].look <= at {
+                return self.spare.pop().expect("looked at above");
+            }
+        }
+        self.places.push(Place::default());
+        self.places.len() - 1
+    }
+
+    #[inline]
+    fn give_back(&mut self, index: usize) -> Option<Waker> {
+        // Not there where they are over.
+        let place = self.places.get_mut(index)?;
+        place.is_spare = true;
+        self.spare.push(index);
+        let waker = place.waker.take();
+        self.set -= usize::from(waker.is_some());
+        waker
+    }
+
+    /// Takes out those whose time has come, a few at a time. Whether that was all, and when to look again.
+    fn look(&mut self, now: Deadline, come: &mut Vec<Waker>) -> (bool, Deadline) {
+        if self.looks.len() > BATCH && self.looks.len() / 2 > self.set {
+            self.tidy();
+        }
+        for _ in 0..BATCH {
+            let Some(&Reverse((look, index))) = self.looks.peek() else {
+                break;
+            };
+            if look > now {
+                break;
+            }
+            self.looks.pop();
+            let place = &mut self.places[index];
+            place.look = Deadline::NONE;
+            if place.waker.is_some() && place.at > now {
+                place.look = place.at;
+                self.looks.push(Reverse((place.at, index)));
+            } else if let Some(waker) = place.waker.take() {
+                self.set -= 1;
+                come.push(waker);
+            }
+        }
+        let next = self.looks.peek().map_or(Deadline::NONE, |next| next.0.0);
+        self.rings_at = next;
+        (!next.is_some() || next > now, next)
+    }
+
+    /// Forgets the places that were left by more alarms than there are now.
+    fn tidy(&mut self) {
+        while self.places.last().is_some_and(|place| place.is_spare) {
+            self.places.pop();
+        }
+        let (mut looks, mut spare) = (Vec::new(), Vec::new());
+        for (index, place) in self.places.iter_mut().enumerate().rev() {
+            place.look = Deadline::NONE;
+            if place.waker.is_some() {
+                place.look = place.at;
+                looks.push(Reverse((place.at, index)));
+            } else if place.is_spare {
+                spare.push(index);
+            }
+        }
+        self.looks = looks.into();
+        self.spare = spare;
+        self.places.shrink_to_fit();
     }
 }
 
@@ -142,10 +274,12 @@ impl Alarms {
     }
 
     /// Those that take the place of these, which are over.
+    #[cold]
     fn successor(&self, runtime: &Handle) -> Arc<Self> {
         Self::find(runtime, self.of.1, |found| !ptr::eq(found, self))
     }
 
+    #[cold]
     fn find(runtime: &Handle, share: usize, will_do: impl Fn(&Self) -> bool) -> Arc<Self> {
         let new = Arc::new(Self::new(runtime, share));
         let found = match ALARMS.entry(new.of) {
@@ -168,24 +302,25 @@ impl Alarms {
         }
     }
 
-    /// And whether the timer is to be set for this one, by ringing.
-    ///
     /// # Errors
     ///
     /// They are over: the waker.
-    fn insert(&self, at: Instant, waker: Waker) -> Result<(Key, bool), Waker> {
+    #[inline]
+    fn insert(&self, at: Deadline, waker: Waker) -> Result<(usize, bool), Waker> {
         let mut queue = self.queue.lock();
         if queue.is_over {
             return Err(waker);
         }
-        let key = (at, queue.next);
-        queue.next += 1;
-        queue.alarms.insert(key, waker);
-        let is_first = queue.rings_at.is_none_or(|rings_at| at < rings_at);
-        if is_first {
-            queue.rings_at = Some(at);
-        }
-        Ok((key, is_first))
+        Ok(queue.insert(at, waker))
+    }
+
+    /// Rings. Whether this one is to ring later.
+    #[cold]
+    fn ring_and_look(self: &Arc<Self>, place: usize) -> bool {
+        self.ring();
+        let queue = self.queue.lock();
+        let place = queue.places.get(place);
+        place.is_some_and(|place| place.waker.is_some())
     }
 
     /// Wakes those whose time has come, and sets the timer for the next. One thread at a time does it, and does it
@@ -205,24 +340,16 @@ impl Alarms {
         mem::forget(panics);
     }
 
-    /// False: more have to be woken.
+    /// False: there are more to look at.
     fn wake_and_set(self: &Arc<Self>) -> bool {
-        let now = Instant::now();
         let mut come = Vec::new();
         let mut queue = self.queue.lock();
-        while let Some(first) = queue.alarms.first_entry() {
-            if first.key().0 > now || come.len() == BATCH {
-                break;
-            }
-            come.push(first.remove());
-        }
-        let next = queue.alarms.first_key_value().map(|(key, _)| key.0);
-        queue.rings_at = next;
-        queue.is_over |= next.is_none();
+        let (is_all, next) = queue.look(Deadline::now(), &mut come);
+        queue.is_over |= !next.is_some();
         drop(queue);
         come.into_iter().for_each(Waker::wake);
-        match next {
-            Some(next) if next <= now => false,
+        match next.time() {
+            _ if !is_all => false,
             Some(next) => self.set(next),
             None => {
                 self.end();
@@ -263,12 +390,15 @@ impl Alarms {
     fn end(&self) {
         let mut queue = self.queue.lock();
         queue.is_over = true;
-        let left = mem::take(&mut queue.alarms);
+        let left = mem::take(&mut queue.places);
+        queue.looks = BinaryHeap::new();
+        queue.spare = Vec::new();
         drop(queue);
         let timer = self.timer.lock().take();
         drop(timer);
         ALARMS.remove_if(&self.of, |_, found| ptr::eq(&**found, self));
-        left.into_values().for_each(Waker::wake);
+        let wakers = left.into_iter().filter_map(|place| place.waker);
+        wakers.for_each(Waker::wake);
     }
 }
 
@@ -300,6 +430,14 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn in_an_hour() -> Deadline {
+        Deadline::at(Instant::now() + HOUR)
+    }
+
+    fn set(at: Deadline, waker: &Waker) -> Alarm {
+        Alarm::set(at, waker).unwrap_or_else(|_| panic!("it has timers, and has not come"))
+    }
+
     fn paused() -> Runtime {
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true);
@@ -308,19 +446,17 @@ mod tests {
 
     /// Waits for a time by an alarm, as an ask does.
     async fn rung(at: Instant) {
+        let at = Deadline::at(at);
         let mut alarm: Option<Alarm> = None;
         poll_fn(|cx| {
-            if alarm
-                .as_ref()
-                .is_some_and(|alarm| alarm.is_set_for(at, cx.waker()))
-            {
-                return Poll::Pending;
-            }
-            if at <= Instant::now() {
+            if let Some(alarm) = &alarm {
+                if alarm.is_set_for(at, cx.waker()) {
+                    return Poll::Pending;
+                }
+                assert!(at.has_come());
                 return Poll::Ready(());
             }
-            alarm = Alarm::set(at, cx.waker());
-            assert!(alarm.is_some());
+            alarm = Some(set(at, cx.waker()));
             Poll::Pending
         })
         .await;
@@ -380,8 +516,7 @@ mod tests {
             let woken = Arc::new(Count::default());
             let start = Instant::now();
             for _ in 0..1000 {
-                let alarm = Alarm::set(start + HOUR, &Arc::clone(&woken).into());
-                drop(alarm);
+                drop(set(in_an_hour(), &Arc::clone(&woken).into()));
             }
             let of = |alarms: &Alarms| alarms.of.0 == Handle::current().id();
             let kept = || ALARMS.iter().filter(|alarms| of(alarms)).count();
@@ -400,28 +535,70 @@ mod tests {
         let woken = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&woken));
         let runtime = paused();
-        let at = Instant::now() + HOUR;
-        let set = || {
+        let at = in_an_hour();
+        let alarms = [(); 2].map(|()| {
             let _entered = runtime.enter();
-            Alarm::set(at, &waker).expect("it has timers")
-        };
-        let alarms = [set(), set()];
+            set(at, &waker)
+        });
         assert!(alarms.iter().all(|alarm| alarm.is_set_for(at, &waker)));
+        let ended = runtime.handle().clone();
         drop(runtime);
         assert_eq!(woken.0.load(Ordering::Relaxed), 2);
         assert!(alarms.iter().all(|alarm| !alarm.is_set_for(at, &waker)));
-        // Others ring instead.
-        let alarm = Alarm::set(at, &waker).expect("those apart");
-        assert!(alarm.is_set_for(at, &waker));
+        // Other timers ring instead, also for who does not know.
+        let _entered = ended.enter();
+        assert!(set(at, &waker).is_set_for(at, &waker));
+    }
+
+    #[test]
+    fn a_time_that_has_come_is_told_at_once() {
+        let runtime = paused();
+        let _entered = runtime.enter();
+        let set = Alarm::set(Deadline::now(), Waker::noop());
+        assert!(matches!(set, Err(NotSet::HasCome)));
+    }
+
+    #[test]
+    fn places_of_a_crowd_are_given_up() {
+        paused().block_on(async {
+            let start = Instant::now();
+            let crowd = if cfg!(miri) { 300 } else { 10_000 };
+            let mut crowd: Vec<_> = (0..crowd)
+                .map(|_| set(in_an_hour(), Waker::noop()))
+                .collect();
+            let some = Arc::clone(&crowd[0].among);
+            let kept = || {
+                let queue = some.queue.lock();
+                (queue.places.len(), queue.looks.len(), queue.spare.len())
+            };
+            let all = crowd.len();
+            assert_eq!(kept(), (all, all, 0));
+            sleep_until(start + HOUR / 2).await;
+            crowd.truncate(10);
+            assert_eq!(kept(), (all, all, all - 10));
+            // Half an hour is left of the places, and then they are looked at.
+            let late = [(); 20].map(|()| set(in_an_hour(), Waker::noop()));
+            assert_eq!(kept(), (all, all, all - 30));
+            sleep_until(start + HOUR).await;
+            assert!(
+                crowd
+                    .iter()
+                    .all(|alarm| !alarm.is_set_for(in_an_hour(), Waker::noop()))
+            );
+            assert_eq!(kept().1, late.len());
+            drop(crowd);
+            drop(late);
+            sleep_until(start + 2 * HOUR).await;
+            assert_eq!(kept(), (0, 0, 0));
+        });
     }
 
     #[test]
     fn a_runtime_without_timers_is_told_of_each_time() {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let _entered = runtime.enter();
-        let at = Instant::now() + HOUR;
         for _ in 0..2 {
-            let set = catch_unwind(AssertUnwindSafe(|| Alarm::set(at, Waker::noop())));
+            let set = catch_unwind(AssertUnwindSafe(|| set(in_an_hour(), Waker::noop())));
             assert!(set.is_err());
         }
     }
@@ -437,13 +614,12 @@ mod tests {
     fn wakers_may_set_and_drop_alarms_where_they_are_dropped() {
         let runtime = paused();
         let _entered = runtime.enter();
-        let at = Instant::now() + HOUR;
-        let set = |waker: &Waker| Alarm::set(at, waker).expect("it has timers");
-        let holds = || Waker::from(Arc::new(Holds(set(Waker::noop()))));
+        let at = in_an_hour();
+        let holds = || Waker::from(Arc::new(Holds(set(at, Waker::noop()))));
         // By the alarm, by a waker in its place, and by the end of the runtime.
-        let by_alarm = set(&holds());
+        let by_alarm = set(at, &holds());
         drop(by_alarm);
-        let replaced = set(&holds());
+        let replaced = set(at, &holds());
         assert!(replaced.is_set_for(at, &holds()));
         drop(_entered);
         drop(runtime);

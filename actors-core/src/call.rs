@@ -87,7 +87,7 @@ const OVER: &str = "an ask was polled after it was ready";
 enum Sent {
     /// Nothing: its waker will be called.
     Waits,
-    /// What became of the ask: it may be answered, has a timer to be set, or waits for room.
+    /// What became of the ask: it may be answered or late, or waits for room.
     Stage,
 }
 
@@ -237,10 +237,13 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
         match call.try_post() {
             Ok(sent) => {
                 self.0 = Stage::sent(sent, deadline);
-                Ok(match self.0 {
-                    Stage::Sent(_) => Sent::Waits,
-                    _ => Sent::Stage,
-                })
+                // Not looked at whether it is answered: who looks at once finds that at most where another
+                // thread took the actor away from this one, which costs more than being woken.
+                let is_late = match &mut self.0 {
+                    Stage::Timed(timed) => timed.timer.poll(cx).is_ready(),
+                    _ => false,
+                };
+                Ok(if is_late { Sent::Stage } else { Sent::Waits })
             }
             Err((refused, mut call)) => {
                 call.draft().end_wait();

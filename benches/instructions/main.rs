@@ -42,6 +42,11 @@ static ROWS: &[Row] = &[
         reference: ask::<reference::Bounded>,
     },
     Row {
+        name: "ask-limited",
+        ours: ask::<ours::Limited>,
+        reference: ask::<reference::Limited>,
+    },
+    Row {
         name: "tell",
         ours: tell::<ours::Unbounded>,
         reference: tell::<reference::Unbounded>,
@@ -92,7 +97,10 @@ fn live_once<S: Mortal>(count: u64) {
 
 /// As a task, so that to wake the one that measures costs what it costs elsewhere.
 fn on_one_thread(work: impl Future<Output = ()> + Send + 'static) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
     let ended = runtime.block_on(async { tokio::spawn(work).await });
     ended.expect("it ends well");
 }

@@ -1,5 +1,5 @@
 //! Our side: actors as a user writes them.
-use crate::side::{Mortal, Ring, Side};
+use crate::side::{LIMIT, Mortal, Ring, Side};
 use actors_core::{Actor, Addr, SpawnOptions, handlers};
 use tokio::sync::oneshot;
 
@@ -8,6 +8,9 @@ pub(crate) struct Bounded;
 
 /// The same, whose handlers of asks may run on the asker's thread.
 pub(crate) struct Inline;
+
+/// The same, and each asker gives up after [`LIMIT`](crate::side::LIMIT).
+pub(crate) struct Limited;
 
 /// A mailbox without a bound.
 pub(crate) struct Unbounded;
@@ -56,6 +59,22 @@ impl Side for Inline {
 
     async fn ask(addr: &Self::Addr, n: u64) -> u64 {
         addr.ask(AddInline { n }).await.expect("it runs")
+    }
+
+    async fn tell(addr: &Self::Addr, n: u64) {
+        Bounded::tell(addr, n).await;
+    }
+}
+
+impl Side for Limited {
+    type Addr = Addr<Adder>;
+
+    fn spawn() -> Self::Addr {
+        Bounded::spawn()
+    }
+
+    async fn ask(addr: &Self::Addr, n: u64) -> u64 {
+        addr.ask(Add { n }).timeout(LIMIT).await.expect("it runs")
     }
 
     async fn tell(addr: &Self::Addr, n: u64) {

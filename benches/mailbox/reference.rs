@@ -1,11 +1,14 @@
 //! The reference: a tokio task that owns the state and the receiving end of a channel, with a
 //! `oneshot` for the reply, as the tokio tutorial shows it.
-use crate::side::{Mortal, Ring, Side};
+use crate::side::{LIMIT, Mortal, Ring, Side};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// A channel for as many messages as our default mailbox.
 pub(crate) struct Bounded;
+
+/// The same, and each asker gives up after [`LIMIT`](crate::side::LIMIT).
+pub(crate) struct Limited;
 
 /// A channel without a bound.
 pub(crate) struct Unbounded;
@@ -64,6 +67,23 @@ impl Side for Bounded {
 
     async fn tell(addr: &Self::Addr, n: u64) {
         addr.send(Msg::Tell(n)).await.expect("it runs");
+    }
+}
+
+impl Side for Limited {
+    type Addr = mpsc::Sender<Msg>;
+
+    fn spawn() -> Self::Addr {
+        Bounded::spawn()
+    }
+
+    async fn ask(addr: &Self::Addr, n: u64) -> u64 {
+        let answered = tokio::time::timeout(LIMIT, Bounded::ask(addr, n)).await;
+        answered.expect("it answers in time")
+    }
+
+    async fn tell(addr: &Self::Addr, n: u64) {
+        Bounded::tell(addr, n).await;
     }
 }
 

@@ -52,6 +52,19 @@ pub(crate) static ROWS: &[Row] = &[
         reference: ask_across::<reference::Bounded>,
     },
     Row {
+        name: "ask-limited",
+        title: "ask with a timeout, one caller in sequence",
+        mailbox: BOUNDED,
+        unit: NS,
+        target: Target::Ratio {
+            free: 0.70,
+            pinned: 0.85,
+        },
+        count: 300_000,
+        ours: ask_in_sequence::<ours::Limited>,
+        reference: ask_in_sequence::<reference::Limited>,
+    },
+    Row {
         name: "inline",
         title: "ask inline, one caller in sequence",
         mailbox: BOUNDED,

@@ -1,6 +1,10 @@
 //! What both sides can do, so that each row is written once.
 use std::future::Future;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long an asker waits where there is a limit: longer than any.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// One way to have actors that add up the 8-byte numbers they are sent.
 pub(crate) trait Side: 'static {

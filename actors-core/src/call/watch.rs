@@ -1,15 +1,14 @@
 //! `Watch`: what goes on while an ask waits.
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, NotSet};
 use crate::cell::Cell;
 use crate::circle;
 use crate::error::{AskError, DeadlockPath};
 use crate::mailbox::{
-    Abandoned, Call, Deadline, InLine, Kept, Limit, Pending, Posted, Turn, Wait, Waits, current,
+    Abandoned, Call, Deadline, InLine, Limit, Pending, Posted, Turn, Wait, Waits, current,
 };
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Writes on a message who asks and until when, and notes that an actor that asks waits for the answer.
 ///
@@ -53,14 +52,13 @@ fn deadline(me: Option<&Turn>, limit: Limit) -> Result<Deadline, AskError> {
     if limit == Limit::default() && !inherited.is_some() {
         return Ok(Deadline::NONE);
     }
-    let now = Instant::now();
-    if inherited.time().is_some_and(|time| time <= now) {
+    let now = Deadline::now();
+    if inherited.is_some() && inherited <= now {
         return Err(AskError::TimedOut {
             may_have_run: false,
         });
     }
-    let own = limit.time().and_then(|limit| now.checked_add(limit));
-    Ok(own.map_or(inherited, |own| Deadline::at(own).min(inherited)))
+    Ok(now.after(limit).min(inherited))
 }
 
 pub(super) fn deadlock(path: DeadlockPath) -> AskError {
@@ -74,7 +72,7 @@ pub(super) fn deadlock(path: DeadlockPath) -> AskError {
 #[derive(Default)]
 pub(super) struct Timer {
     deadline: Deadline,
-    alarm: Option<Kept<Alarm>>,
+    alarm: Option<Alarm>,
 }
 
 impl Timer {
@@ -90,18 +88,25 @@ impl Timer {
     /// Ready when the deadline has passed.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(time) = self.deadline.time() else {
-            return Poll::Pending;
-        };
-        let alarm = self.alarm.as_ref();
-        if alarm.is_some_and(|alarm| alarm.is_set_for(time, cx.waker())) {
+        if !self.deadline.is_some() {
             return Poll::Pending;
         }
-        if time <= Instant::now() {
-            return Poll::Ready(());
+        if let Some(alarm) = &self.alarm {
+            if alarm.is_set_for(self.deadline, cx.waker()) {
+                return Poll::Pending;
+            }
+            if self.deadline.has_come() {
+                return Poll::Ready(());
+            }
         }
-        self.alarm = Alarm::set(time, cx.waker()).map(Kept::new);
-        Poll::Pending
+        match Alarm::set(self.deadline, cx.waker()) {
+            Ok(alarm) => {
+                self.alarm = Some(alarm);
+                Poll::Pending
+            }
+            Err(NotSet::HasCome) => Poll::Ready(()),
+            Err(NotSet::NoTimers) => Poll::Pending,
+        }
     }
 }
 
@@ -197,9 +202,9 @@ impl Watch {
 
     /// Sets the deadline, unless an earlier one is set.
     pub(super) fn give_up_after(&mut self, limit: Option<Duration>) {
-        if let Some(time) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
-            let sooner = self.timer.deadline.min(Deadline::at(time));
-            self.timer.deadline = sooner;
+        if let Some(limit) = limit {
+            let end = Deadline::now().after(Limit::of(limit));
+            self.timer.deadline = self.timer.deadline.min(end);
         }
     }
 

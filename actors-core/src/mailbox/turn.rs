@@ -193,8 +193,9 @@ pub(crate) fn current_actor() -> u64 {
     current(|turn| turn.map_or(0, Turn::actor))
 }
 
-/// A point in time in one word: nanoseconds since the process first asked, and 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A point in time in one word: nanoseconds since the process first asked, and 0 for none, which is before
+/// all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deadline(u64);
 
 impl Deadline {
@@ -202,6 +203,23 @@ impl Deadline {
 
     pub(crate) fn at(time: tokio::time::Instant) -> Self {
         Self(nanos(time.into_std()))
+    }
+
+    pub(crate) fn now() -> Self {
+        Self::at(tokio::time::Instant::now())
+    }
+
+    /// So long after this one, which is a time.
+    #[inline]
+    pub(crate) fn after(self, limit: Limit) -> Self {
+        let nanos = limit.0.checked_sub(1);
+        nanos.map_or(Self::NONE, |nanos| Self(self.0.saturating_add(nanos)))
+    }
+
+    /// Whether there is such a time, and it has come.
+    #[inline]
+    pub(crate) fn has_come(self) -> bool {
+        self.is_some() && self <= Self::now()
     }
 
     pub(crate) fn time(self) -> Option<tokio::time::Instant> {
