@@ -240,7 +240,7 @@ impl<'a, R: Send + 'static> Ask<'a, R> {
                 // Not looked at whether it is answered: who looks at once finds that at most where another
                 // thread took the actor away from this one, which costs more than being woken.
                 let is_late = match &mut self.0 {
-                    Stage::Timed(timed) => timed.timer.poll(cx).is_ready(),
+                    Stage::Timed(timed) => timed.timer.start(cx).is_ready(),
                     _ => false,
                 };
                 Ok(if is_late { Sent::Stage } else { Sent::Waits })

@@ -53,7 +53,8 @@ pub use drain::{AnyThread, OneThread};
 pub(crate) use drain::{End, Hook, WATCHERS};
 pub(crate) use handle::Seal;
 pub(crate) use handle::{
-    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Posted, Rx, Threads, Tx, WeakTx, mailbox,
+    AnyTx, Call, Displaced, Keep, OwnedPort, Port, Posted, Rx, Threads, Tx, WeakTx, ignore_panic,
+    mailbox,
 };
 pub(crate) use kept::Kept;
 pub(crate) use lock::Lock;

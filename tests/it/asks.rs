@@ -424,6 +424,38 @@ async fn blocking_where_one_may() {
     assert_eq!(log.all(), [1, 2, 3]);
 }
 
+#[actors_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_blocks_keeps_the_time_where_nobody_runs_the_timers() {
+    let (worker, _log) = Worker::logged();
+    let gate = held(&worker).await;
+    let worker2 = worker.clone();
+    let thread = std::thread::spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let idle = builder.enable_time().build().unwrap();
+        let _entered = idle.enter();
+        let limit = Duration::from_millis(5);
+        let in_time = worker2.ask(Note(1)).timeout(limit).wait();
+        let posted = worker2.ask(Note(2)).timeout(limit).post().unwrap();
+        [in_time, posted.wait()]
+    });
+    let joined = tokio::task::spawn_blocking(move || thread.join().unwrap());
+    for result in soon(joined).await.unwrap() {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                AskError::TimedOut {
+                    may_have_run: false,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    drop(gate);
+    stop(&worker).await;
+}
+
 /// Where an ask is when its actor ends.
 #[derive(Clone, Copy, Debug)]
 enum State {

@@ -7,7 +7,6 @@ use crate::mailbox::{Call, Deadline, Limit, Pending, Refused};
 use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// An ask that waits for room, or has done so, or that does not go to one mailbox.
 pub(super) struct Special<'a, R> {
@@ -201,9 +200,9 @@ impl<'a, R: Send + 'static> Special<'a, R> {
         let Stage::Future(future) = &mut self.stage else {
             unreachable!("called with a future");
         };
-        if let Some(limit) = mem::take(&mut self.timeout).time() {
-            let end = Instant::now().checked_add(limit);
-            self.watch.timer = Timer::new(end.map_or(Deadline::NONE, Deadline::at));
+        let limit = mem::take(&mut self.timeout);
+        if limit != Limit::default() {
+            self.watch.timer = Timer::new(Deadline::now().after(limit));
         }
         match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result),

@@ -58,7 +58,7 @@ fn deadline(me: Option<&Turn>, limit: Limit) -> Result<Deadline, AskError> {
             may_have_run: false,
         });
     }
-    Ok(now.after(limit).min(inherited))
+    Ok(now.after(limit).sooner(inherited))
 }
 
 pub(super) fn deadlock(path: DeadlockPath) -> AskError {
@@ -88,16 +88,22 @@ impl Timer {
     /// Ready when the deadline has passed.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.deadline.is_some() {
+        // Looked at each time: who polls may wait for it by other means.
+        if self.deadline.has_come() {
+            return Poll::Ready(());
+        }
+        let alarm = self.alarm.as_ref();
+        if alarm.is_some_and(|alarm| alarm.is_set_for(self.deadline, cx.waker())) {
             return Poll::Pending;
         }
-        if let Some(alarm) = &self.alarm {
-            if alarm.is_set_for(self.deadline, cx.waker()) {
-                return Poll::Pending;
-            }
-            if self.deadline.has_come() {
-                return Poll::Ready(());
-            }
+        self.start(cx)
+    }
+
+    /// The same for a deadline that has just been set.
+    #[inline]
+    pub(super) fn start(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.deadline.is_some() {
+            return Poll::Pending;
         }
         match Alarm::set(self.deadline, cx.waker()) {
             Ok(alarm) => {
@@ -164,7 +170,7 @@ impl Watch {
         limit: Limit,
     ) -> Result<(), AskError> {
         current(|me| {
-            self.timer.deadline = self.timer.deadline.min(deadline(me, limit)?);
+            self.timer.deadline = self.timer.deadline.sooner(deadline(me, limit)?);
             self.begin(call.tx().queue().actor(), me);
             Ok(())
         })?;
@@ -204,7 +210,7 @@ impl Watch {
     pub(super) fn give_up_after(&mut self, limit: Option<Duration>) {
         if let Some(limit) = limit {
             let end = Deadline::now().after(Limit::of(limit));
-            self.timer.deadline = self.timer.deadline.min(end);
+            self.timer.deadline = self.timer.deadline.sooner(end);
         }
     }
 

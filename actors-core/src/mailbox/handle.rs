@@ -792,7 +792,7 @@ impl<O, X> Drop for Rx<O, X> {
 
 /// A destructor of the user that panics must not keep the others from running: asks would wait for
 /// ever.
-pub(super) fn ignore_panic(f: impl FnOnce()) {
+pub(crate) fn ignore_panic(f: impl FnOnce()) {
     if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
         // Its destructor might panic too.
         std::mem::forget(payload);

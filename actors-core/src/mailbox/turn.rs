@@ -238,7 +238,7 @@ impl Deadline {
     }
 
     /// The earlier of the two.
-    pub(crate) fn min(self, other: Self) -> Self {
+    pub(crate) fn sooner(self, other: Self) -> Self {
         match (self.0, other.0) {
             (0, _) => other,
             (_, 0) => self,
