@@ -452,7 +452,7 @@ async fn who_blocks_keeps_the_time_where_nobody_runs_the_timers() {
             "{error}"
         );
     }
-    drop(gate);
+    gate.open();
     stop(&worker).await;
 }
 
