@@ -2,7 +2,7 @@
 //! tasks on one thread; `one per core` has an arbiter for each worker and deals them out in turn.
 use actix::dev::SendError;
 use actix::{Actor, ActorContext, Addr, Arbiter, ArbiterHandle, Context, Handler, Message, System};
-use peers_kit::{Behaviour, CAPACITY, Mailbox, Peer, setup};
+use peers_kit::{Behaviour, CAPACITY, LIMIT, Mailbox, Peer, setup};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -90,6 +90,11 @@ impl Peer for Actix {
 
     async fn ask<B: Behaviour>(addr: &Addr<Host<B>>, msg: B::Msg) -> u64 {
         addr.send(Msg(msg)).await.expect("it runs")
+    }
+
+    async fn ask_within_limit<B: Behaviour>(addr: &Addr<Host<B>>, msg: B::Msg) -> u64 {
+        let asked = addr.send(Msg(msg)).timeout(LIMIT);
+        asked.await.expect("it answers in time")
     }
 
     async fn send<B: Behaviour>(addr: &Addr<Host<B>>, msg: B::Msg) {

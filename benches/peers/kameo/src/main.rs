@@ -4,7 +4,7 @@ use kameo::actor::{ActorRef, Spawn};
 use kameo::error::Infallible;
 use kameo::mailbox;
 use kameo::message::{Context, Message};
-use peers_kit::{Behaviour, CAPACITY, Mailbox, Peer};
+use peers_kit::{Behaviour, CAPACITY, LIMIT, Mailbox, Peer};
 use std::process::ExitCode;
 
 struct Kameo;
@@ -52,6 +52,11 @@ impl Peer for Kameo {
 
     async fn ask<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) -> u64 {
         addr.ask(Msg(msg)).send().await.expect("it runs")
+    }
+
+    async fn ask_within_limit<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) -> u64 {
+        let asked = addr.ask(Msg(msg)).reply_timeout(LIMIT);
+        asked.send().await.expect("it answers in time")
     }
 
     async fn send<B: Behaviour>(addr: &ActorRef<Host<B>>, msg: B::Msg) {

@@ -17,6 +17,20 @@ pub(crate) fn in_sequence<P: Peer, const N: usize>(count: u64, mailbox: Mailbox)
     })
 }
 
+pub(crate) fn within_limit<P: Peer>(count: u64) -> f64 {
+    run::<P, _>(async move {
+        let addr = P::spawn(Adder::<1>::default(), Mailbox::Unbounded).await;
+        let start = Instant::now();
+        let mut total = 0;
+        for n in 0..count {
+            total = P::ask_within_limit(&addr, add(n)).await;
+        }
+        let each = nanos_each(start, count);
+        assert_eq!(total, sum(count));
+        each
+    })
+}
+
 pub(crate) fn at_once<P: Peer>(count: u64, askers: u64) -> f64 {
     let laps = count / askers;
     run::<P, _>(async move {

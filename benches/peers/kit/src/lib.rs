@@ -19,5 +19,5 @@ pub use args::{Setup, main, program, run_tokio, setup};
 pub use latch::Latch;
 pub use lives::resident_bytes;
 pub use load::{millis, nanos_each, sum};
-pub use peer::{Behaviour, CAPACITY, Mailbox, Peer};
+pub use peer::{Behaviour, CAPACITY, LIMIT, Mailbox, Peer};
 pub use rows::{GROWTH, ROWS, Row};

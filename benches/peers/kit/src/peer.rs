@@ -1,9 +1,13 @@
 //! What a framework has to do.
 use crate::args::run_tokio;
 use std::future::Future;
+use std::time::Duration;
 
 /// How many messages a bounded mailbox holds.
 pub const CAPACITY: usize = 1024;
+
+/// How long an asker waits where there is a limit: longer than any.
+pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// What an actor does with its messages. All replies are numbers, so that a reply costs the same
 /// everywhere.
@@ -53,6 +57,16 @@ pub trait Peer: Sized + 'static {
 
     /// Asks, and waits for the reply.
     fn ask<B: Behaviour>(addr: &Self::Addr<B>, msg: B::Msg) -> impl Future<Output = u64> + Send;
+
+    /// Asks, and waits for the reply for [`LIMIT`] at most. tokio keeps the time, where the framework has no
+    /// way of its own.
+    fn ask_within_limit<B: Behaviour>(
+        addr: &Self::Addr<B>,
+        msg: B::Msg,
+    ) -> impl Future<Output = u64> + Send {
+        let answered = tokio::time::timeout(LIMIT, Self::ask(addr, msg));
+        async move { answered.await.expect("it answers in time") }
+    }
 
     /// Tells, and waits for room.
     fn send<B: Behaviour>(addr: &Self::Addr<B>, msg: B::Msg) -> impl Future<Output = ()> + Send;

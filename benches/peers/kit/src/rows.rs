@@ -24,6 +24,7 @@ pub struct Row {
 enum Load {
     Ask(u64, Mailbox),
     AskLarge(u64, usize),
+    AskWithinLimit(u64),
     AskAtOnce(u64, u64),
     AskAcross(u64),
     Tell(u64, u64, Mailbox),
@@ -44,8 +45,9 @@ enum Load {
 }
 
 use Load::{
-    Ask, AskAcross, AskActors, AskAtOnce, AskLarge, AskQueue, AskSenders, AskSize, Idle, Latency,
-    LiveOnce, Ring, Savina, Tell, TellActors, TellLarge, TellQueue, TellSenders, TellSize,
+    Ask, AskAcross, AskActors, AskAtOnce, AskLarge, AskQueue, AskSenders, AskSize, AskWithinLimit,
+    Idle, Latency, LiveOnce, Ring, Savina, Tell, TellActors, TellLarge, TellQueue, TellSenders,
+    TellSize,
 };
 use Mailbox::{Bounded, Unbounded};
 use tells::LAPS;
@@ -63,6 +65,12 @@ pub static ROWS: &[Row] = &[
         "ask in sequence, bounded",
         "ns",
         Ask(200_000, Bounded),
+    ),
+    row(
+        "ask-limited",
+        "ask in sequence, with a timeout",
+        "ns",
+        AskWithinLimit(200_000),
     ),
     row(
         "ask-1000",
@@ -287,6 +295,7 @@ impl Row {
             Ask(count, mailbox) => asks::in_sequence::<P, 1>(part(count), mailbox),
             AskLarge(count, 64) => asks::in_sequence::<P, 8>(part(count), Unbounded),
             AskLarge(count, _) => asks::in_sequence::<P, 128>(part(count), Unbounded),
+            AskWithinLimit(count) => asks::within_limit::<P>(part(count)),
             AskAtOnce(count, askers) => asks::at_once::<P>(part(count), askers),
             AskAcross(count) => asks::across::<P>(part(count)),
             Tell(count, producers, mailbox) => {

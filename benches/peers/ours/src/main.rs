@@ -1,6 +1,6 @@
 //! Ours: an actor with a handler for one message type; in one variant, asks run inline.
 use actors_core::{Actor, Addr, Context, Handler, Message, SpawnOptions};
-use peers_kit::{Behaviour, Mailbox, Peer};
+use peers_kit::{Behaviour, LIMIT, Mailbox, Peer};
 use std::process::ExitCode;
 
 struct Ours<const INLINE: bool>;
@@ -44,6 +44,11 @@ impl<const INLINE: bool> Peer for Ours<INLINE> {
 
     async fn ask<B: Behaviour>(addr: &Addr<Host<B, INLINE>>, msg: B::Msg) -> u64 {
         addr.ask(Msg(msg)).await.expect("it runs")
+    }
+
+    async fn ask_within_limit<B: Behaviour>(addr: &Addr<Host<B, INLINE>>, msg: B::Msg) -> u64 {
+        let asked = addr.ask(Msg(msg)).timeout(LIMIT);
+        asked.await.expect("it answers in time")
     }
 
     async fn send<B: Behaviour>(addr: &Addr<Host<B, INLINE>>, msg: B::Msg) {

@@ -1,5 +1,5 @@
 //! ractor: an actor with one message enum; an ask carries the port for its reply.
-use peers_kit::{Behaviour, Mailbox, Peer};
+use peers_kit::{Behaviour, LIMIT, Mailbox, Peer};
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
 use std::marker::PhantomData;
 use std::process::ExitCode;
@@ -60,6 +60,11 @@ impl Peer for Ractor {
     async fn ask<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) -> u64 {
         let called = addr.call(|reply| Msg::Ask(msg, reply), None).await;
         called.expect("it runs").expect("it answers")
+    }
+
+    async fn ask_within_limit<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) -> u64 {
+        let called = addr.call(|reply| Msg::Ask(msg, reply), Some(LIMIT)).await;
+        called.expect("it runs").expect("it answers in time")
     }
 
     async fn send<B: Behaviour>(addr: &ActorRef<Msg<B>>, msg: B::Msg) {
